@@ -7,9 +7,12 @@
 #include "libtrace/base/setting.h"
 #include "libtrace/model/batch.h"
 
+struct peers;
+
 // Where a source hands batches in. Any thread.
 struct outlet {
     void *self;
+    struct peers *peers; // processes that report by themselves (flow/peers.h)
     // 0: in every queue. -EAGAIN: full, ask again after *out_wait_ms. -ESHUTDOWN: stopping.
     // Takes the reference whatever it returns.
     int (*push)(void *self, struct batch *batch, uint32_t *out_wait_ms);
