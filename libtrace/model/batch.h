@@ -38,3 +38,6 @@ const char *signal_text(enum signal signal);
 // Adds a receipt before the batch is sealed by its first hand-over; takes the reference.
 // Returns 0 or -ENOMEM (the receipt is then released).
 int batch_receipt_add(struct batch *batch, struct receipt *receipt);
+
+// Its records were given up: every receipt will end as dropped.
+void batch_mark_dropped(const struct batch *batch);
