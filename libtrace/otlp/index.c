@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// Checks a request by the schema table and finds its records. Nothing is decoded or copied.
+
+#include "libtrace/otlp/index.h"
+
+#include <errno.h>
+
+#include "libtrace/otlp/varint.h"
+
+enum { NESTING_MAX = 64 };
+
+struct check {
+    size_t records;
+    const struct message *where;
+    const char *problem;
+};
+
+// Skips the value of a field; false when it reaches beyond the message.
+static bool skip_value(struct reader *reader, unsigned type)
+{
+    switch (type) {
+    case WIRE_VARINT:
+        varint_read(reader);
+        break;
+    case WIRE_FIXED64:
+        reader_take(reader, 8);
+        break;
+    case WIRE_FIXED32:
+        reader_take(reader, 4);
+        break;
+    case WIRE_BYTES:
+        reader_take(reader, varint_read(reader));
+        break;
+    default:
+        return false;
+    }
+    return !reader->is_failed;
+}
+
+static bool fail(struct check *check, const struct message *where, const char *problem)
+{
+    if (!check->problem) {
+        check->where = where;
+        check->problem = problem;
+    }
+    return false;
+}
+
+static bool check_packed(struct reader body, enum wire_type type)
+{
+    while (body.at < body.end) {
+        if (!skip_value(&body, type))
+            return false;
+    }
+    return true;
+}
+
+static bool check_message(struct check *check, const struct message *message, struct reader body,
+                          unsigned depth)
+{
+    if (depth > NESTING_MAX)
+        return fail(check, message, "is nested too deep");
+    check->records += message->is_record;
+    while (body.at < body.end) {
+        const uint64_t tag = varint_read(&body);
+        const unsigned type = tag & 7;
+        const struct field *field = message_field(message, tag >> 3);
+        struct str inner;
+
+        if (body.is_failed || tag >> 3 == 0 || tag > UINT32_MAX)
+            return fail(check, message, "has a broken field tag");
+        if (type != WIRE_BYTES) {
+            if (field && type != field_wire_type(field->type))
+                return fail(check, message, "has a field of a wrong wire type");
+            if (!skip_value(&body, type))
+                return fail(check, message, "is cut short");
+            continue;
+        }
+        inner = reader_take(&body, varint_read(&body));
+        if (body.is_failed)
+            return fail(check, message, "is cut short");
+        if (!field)
+            continue;
+        if (field->type == FIELD_MESSAGE) {
+            if (!check_message(check, field->message, reader_of(inner), depth + 1))
+                return false;
+        } else if (field_wire_type(field->type) != WIRE_BYTES) {
+            if (!field->is_repeated)
+                return fail(check, message, "has a field of a wrong wire type");
+            if (!check_packed(reader_of(inner), field_wire_type(field->type)))
+                return fail(check, message, "has a broken packed field");
+        }
+    }
+    return true;
+}
+
+int otlp_check(enum signal signal, struct str wire, size_t *out_records, struct why *why)
+{
+    struct check check = {0};
+
+    if (!check_message(&check, schema_request(signal), reader_of(wire), 0))
+        return why_fail(why, -EBADMSG, "%s: %s", check.where->name, check.problem);
+    *out_records = check.records;
+    return 0;
+}
+
+// The next field of a checked message; false at its end. `out_body` is set for WIRE_BYTES only.
+static bool next_field(struct reader *reader, uint64_t *out_number, struct str *out_body)
+{
+    uint64_t tag;
+
+    if (reader->at >= reader->end)
+        return false;
+    tag = varint_read(reader);
+    *out_number = tag >> 3;
+    *out_body = (struct str){NULL, 0};
+    if ((tag & 7) == WIRE_BYTES)
+        *out_body = reader_take(reader, varint_read(reader));
+    else if (!skip_value(reader, tag & 7))
+        return false;
+    return !reader->is_failed;
+}
+
+// ResourceX and ScopeX have the same shape: 1 what it belongs to, 2 the members, 3 schema_url.
+// Fields may come in any order, so 1 and 3 are looked for first.
+static void group_head(struct str group, struct str *out_head, struct str *out_url)
+{
+    struct reader reader = reader_of(group);
+    struct str body;
+    uint64_t number;
+
+    *out_head = (struct str){"", 0};
+    *out_url = (struct str){"", 0};
+    while (next_field(&reader, &number, &body)) {
+        if (number == 1 && body.at)
+            *out_head = body;
+        if (number == 3 && body.at)
+            *out_url = body;
+    }
+}
+
+static bool each_in_scope(struct str scope, struct otlp_record *record, otlp_visit *visit,
+                          void *self)
+{
+    struct reader reader = reader_of(scope);
+    uint64_t number;
+    struct str body;
+
+    group_head(scope, &record->scope, &record->scope_url);
+    while (next_field(&reader, &number, &body)) {
+        if (number != 2 || !body.at)
+            continue;
+        record->record = body;
+        if (!visit(self, record))
+            return false;
+    }
+    return true;
+}
+
+static bool each_in_resource(struct str resource, otlp_visit *visit, void *self)
+{
+    struct reader reader = reader_of(resource);
+    struct otlp_record record = {0};
+    uint64_t number;
+    struct str body;
+
+    group_head(resource, &record.resource, &record.resource_url);
+    while (next_field(&reader, &number, &body)) {
+        if (number == 2 && body.at && !each_in_scope(body, &record, visit, self))
+            return false;
+    }
+    return true;
+}
+
+void otlp_each(enum signal signal, struct str wire, otlp_visit *visit, void *self)
+{
+    struct reader reader = reader_of(wire);
+    uint64_t number;
+    struct str body;
+
+    (void)signal; // the three requests have one shape
+    while (next_field(&reader, &number, &body)) {
+        if (number == 1 && body.at && !each_in_resource(body, visit, self))
+            return;
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every message of OTLP as a table: field number, JSON name, type, sub-message. Checking, JSON and
+// the index all read this one table. Constant. Source: opentelemetry-proto 1.11.
+
+#pragma once
+
+#include "libtrace/model/batch.h"
+
+enum field_type {
+    FIELD_STRING,
+    FIELD_BYTES,
+    FIELD_ID, // bytes, hexadecimal in JSON
+    FIELD_BOOL,
+    FIELD_UINT32,
+    FIELD_INT32,
+    FIELD_SINT32,
+    FIELD_ENUM,
+    FIELD_INT64,
+    FIELD_UINT64,
+    FIELD_FIXED32,
+    FIELD_FIXED64,
+    FIELD_SFIXED64,
+    FIELD_DOUBLE,
+    FIELD_MESSAGE,
+};
+
+enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
+
+struct message;
+
+struct field {
+    uint32_t number; // 0 ends a table
+    enum field_type type;
+    bool is_repeated;
+    const char *json;
+    const struct message *message;
+};
+
+enum { MESSAGE_FIELD_MAX = 16 };
+
+struct message {
+    const char *name;
+    bool is_record; // counts as a span, a data point or a log record
+    const struct field *fields;
+    uint8_t field_of[MESSAGE_FIELD_MAX + 1]; // field number -> 1 + row; 0: unknown
+};
+
+// Export...ServiceRequest of that signal.
+const struct message *schema_request(enum signal signal);
+
+const struct field *message_field(const struct message *message, uint64_t number);
+
+enum wire_type field_wire_type(enum field_type type);

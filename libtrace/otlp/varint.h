@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Protobuf's variable-length integers. Inline: every field of every record passes here.
+
+#pragma once
+
+#include "libtrace/base/bytes.h"
+#include "libtrace/base/reader.h"
+#include "libtrace/otlp/schema.h"
+
+// protobuf encoding: at most ten bytes, seven bits each, the lowest first.
+static inline uint64_t varint_read(struct reader *reader)
+{
+    uint64_t value = 0;
+
+    if (reader->at < reader->end && *reader->at < 0x80)
+        return *reader->at++;
+    for (unsigned shift = 0; shift < 70 && reader->at < reader->end; shift += 7) {
+        const uint8_t byte = *reader->at++;
+
+        if (shift < 64)
+            value |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return value;
+    }
+    reader->is_failed = true;
+    reader->at = reader->end;
+    return 0;
+}
+
+// Writes at `to` (ten bytes at most) and returns how many.
+static inline size_t varint_put(uint8_t *to, uint64_t value)
+{
+    size_t len = 0;
+
+    while (value >= 0x80) {
+        to[len++] = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    to[len++] = (uint8_t)value;
+    return len;
+}
+
+static inline size_t varint_size(uint64_t value)
+{
+    size_t len = 1;
+
+    while (value >= 0x80) {
+        value >>= 7;
+        len++;
+    }
+    return len;
+}
+
+static inline void varint_write(struct bytes *out, uint64_t value)
+{
+    uint8_t *to = bytes_reserve(out, 10);
+
+    if (to)
+        out->len += varint_put(to, value);
+}
+
+static inline void tag_write(struct bytes *out, uint32_t number, enum wire_type type)
+{
+    varint_write(out, (uint64_t)number << 3 | type);
+}
+
+// Text, bytes and messages: tag, length, body.
+static inline void body_write(struct bytes *out, uint32_t number, struct str body)
+{
+    tag_write(out, number, WIRE_BYTES);
+    varint_write(out, body.len);
+    bytes_add_str(out, body);
+}
+
+static inline void fixed32_write(struct bytes *out, uint32_t number, uint32_t value)
+{
+    const uint8_t little[4] = {(uint8_t)value, (uint8_t)(value >> 8), (uint8_t)(value >> 16),
+                               (uint8_t)(value >> 24)};
+
+    tag_write(out, number, WIRE_FIXED32);
+    bytes_add(out, little, sizeof little);
+}
+
+static inline void fixed64_write(struct bytes *out, uint32_t number, uint64_t value)
+{
+    uint8_t little[8];
+
+    for (unsigned i = 0; i < 8; i++)
+        little[i] = (uint8_t)(value >> (8 * i));
+    tag_write(out, number, WIRE_FIXED64);
+    bytes_add(out, little, sizeof little);
+}
+
+// Starts a message whose length is not known yet; message_end puts it in. Returns the mark.
+static inline size_t message_begin(struct bytes *out, uint32_t number)
+{
+    tag_write(out, number, WIRE_BYTES);
+    return out->len;
+}
+
+void message_end(struct bytes *out, size_t mark);
