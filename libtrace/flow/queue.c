@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+// A ring of batch references under one lock. A taker waits on a condition with a monotonic clock.
+
+#include "libtrace/flow/queue.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "libtrace/flow/stats.h"
+
+enum { MERGE_MAX = 4096 };
+
+struct queue {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct queue_limits limits;
+    struct batch **slots;
+    size_t capacity; // a power of two
+    size_t head;
+    size_t count;
+    size_t bytes;
+    size_t records;
+    bool is_closed;
+};
+
+struct queue *queue_new(const struct queue_limits *limits)
+{
+    struct queue *queue = calloc(1, sizeof *queue);
+    pthread_condattr_t attributes;
+
+    if (!queue)
+        return NULL;
+    queue->limits = *limits;
+    queue->capacity = 64;
+    queue->slots = calloc(queue->capacity, sizeof queue->slots[0]);
+    if (!queue->slots) {
+        free(queue);
+        return NULL;
+    }
+    pthread_mutex_init(&queue->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&queue->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return queue;
+}
+
+static struct batch *slot_at(const struct queue *queue, size_t index)
+{
+    return queue->slots[(queue->head + index) & (queue->capacity - 1)];
+}
+
+void queue_free(struct queue *queue)
+{
+    if (!queue)
+        return;
+    for (size_t i = 0; i < queue->count; i++) {
+        batch_mark_dropped(slot_at(queue, i));
+        batch_unref(slot_at(queue, i));
+    }
+    pthread_cond_destroy(&queue->changed);
+    pthread_mutex_destroy(&queue->lock);
+    free(queue->slots);
+    free(queue);
+}
+
+static bool grow(struct queue *queue)
+{
+    struct batch **grown;
+
+    if (queue->count < queue->capacity)
+        return true;
+    grown = calloc(queue->capacity * 2, sizeof grown[0]);
+    if (!grown)
+        return false;
+    for (size_t i = 0; i < queue->count; i++)
+        grown[i] = slot_at(queue, i);
+    free(queue->slots);
+    queue->slots = grown;
+    queue->head = 0;
+    queue->capacity *= 2;
+    return true;
+}
+
+int queue_push(struct queue *queue, struct batch *batch)
+{
+    const size_t bytes = batch_bytes(batch);
+    int failed = 0;
+
+    pthread_mutex_lock(&queue->lock);
+    if (queue->is_closed)
+        failed = -ESHUTDOWN;
+    // One batch larger than the limit may still pass an empty queue: else it never could.
+    else if ((queue->count && queue->bytes + bytes > queue->limits.max_bytes) || !grow(queue))
+        failed = -EAGAIN;
+    if (!failed) {
+        queue->slots[(queue->head + queue->count) & (queue->capacity - 1)] = batch;
+        queue->count++;
+        queue->bytes += bytes;
+        queue->records += batch_records(batch);
+        pthread_cond_broadcast(&queue->changed);
+    }
+    pthread_mutex_unlock(&queue->lock);
+    if (failed) {
+        stats_add(&flow_stats, FLOW_queue_refused, 1);
+        batch_unref(batch);
+    }
+    return failed;
+}
+
+// How many of the oldest batches one result may hold: one signal, within the limits.
+static size_t mergeable(const struct queue *queue, const struct take_limits *limits,
+                        bool *out_is_full)
+{
+    size_t records = 0;
+    size_t bytes = 0;
+    size_t count = 0;
+
+    *out_is_full = false;
+    while (count < queue->count && count < MERGE_MAX) {
+        const struct batch *next = slot_at(queue, count);
+
+        if (count && batch_signal(next) != batch_signal(slot_at(queue, 0))) {
+            *out_is_full = true;
+            break;
+        }
+        records += batch_records(next);
+        bytes += batch_bytes(next);
+        if (count && ((limits->max_records && records > limits->max_records) ||
+                      (limits->max_bytes && bytes > limits->max_bytes))) {
+            *out_is_full = true;
+            break;
+        }
+        count++;
+    }
+    if ((limits->max_records && records >= limits->max_records) ||
+        (limits->max_bytes && bytes >= limits->max_bytes) || count == MERGE_MAX)
+        *out_is_full = true;
+    return count;
+}
+
+// Waits on the condition until the time; false when that time has come.
+static bool wait_until(struct queue *queue, uint64_t mono_ns)
+{
+    const struct timespec until = {(time_t)(mono_ns / NS_PER_SECOND),
+                                   (long)(mono_ns % NS_PER_SECOND)};
+
+    if (mono_ns == 0) {
+        pthread_cond_wait(&queue->changed, &queue->lock);
+        return true;
+    }
+    return pthread_cond_timedwait(&queue->changed, &queue->lock, &until) != ETIMEDOUT;
+}
+
+static struct batch *take_parts(struct queue *queue, size_t count)
+{
+    struct batch **parts = calloc(count, sizeof parts[0]);
+    struct batch *alone;
+
+    if (!parts)
+        count = 1; // memory is short: the oldest alone needs none
+    for (size_t i = 0; i < count; i++) {
+        struct batch *part = slot_at(queue, i);
+
+        queue->bytes -= batch_bytes(part);
+        queue->records -= batch_records(part);
+        if (parts)
+            parts[i] = part;
+    }
+    alone = slot_at(queue, 0);
+    queue->head = (queue->head + count) & (queue->capacity - 1);
+    queue->count -= count;
+    if (parts) {
+        alone = batch_merge(parts, count);
+        free(parts);
+    }
+    return alone;
+}
+
+struct batch *queue_take(struct queue *queue, const struct take_limits *limits,
+                         uint64_t deadline_mono_ns)
+{
+    struct batch *taken = NULL;
+    uint64_t first_seen_ns = 0;
+
+    pthread_mutex_lock(&queue->lock);
+    for (;;) {
+        uint64_t until = deadline_mono_ns;
+        bool is_full = false;
+        size_t count;
+
+        if (queue->count == 0) {
+            first_seen_ns = 0;
+            if (queue->is_closed || !wait_until(queue, deadline_mono_ns))
+                break;
+            continue;
+        }
+        count = mergeable(queue, limits, &is_full);
+        if (first_seen_ns == 0)
+            first_seen_ns = clock_mono_ns();
+        if (limits->max_age_ms && !is_full && !queue->is_closed) {
+            const uint64_t ripe_ns = first_seen_ns + limits->max_age_ms * NS_PER_MS;
+
+            if (until == 0 || ripe_ns < until)
+                until = ripe_ns;
+            if (clock_mono_ns() < ripe_ns) {
+                if (!wait_until(queue, until) && deadline_mono_ns &&
+                    clock_mono_ns() >= deadline_mono_ns && clock_mono_ns() < ripe_ns)
+                    break;
+                continue;
+            }
+        }
+        taken = take_parts(queue, count);
+        break;
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return taken;
+}
+
+void queue_close(struct queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->is_closed = true;
+    pthread_cond_broadcast(&queue->changed);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+bool queue_is_closed(struct queue *queue)
+{
+    bool is_closed;
+
+    pthread_mutex_lock(&queue->lock);
+    is_closed = queue->is_closed;
+    pthread_mutex_unlock(&queue->lock);
+    return is_closed;
+}
+
+size_t queue_bytes(struct queue *queue)
+{
+    size_t bytes;
+
+    pthread_mutex_lock(&queue->lock);
+    bytes = queue->bytes;
+    pthread_mutex_unlock(&queue->lock);
+    return bytes;
+}
+
+size_t queue_records(struct queue *queue)
+{
+    size_t records;
+
+    pthread_mutex_lock(&queue->lock);
+    records = queue->records;
+    pthread_mutex_unlock(&queue->lock);
+    return records;
+}
