@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the store's own files share: the connection and how a statement is run. One thread.
+
+#pragma once
+
+#include <sqlite3.h>
+
+#include "agent/store/store.h"
+
+enum { STORE_VERSION = 1 };
+
+struct store {
+    sqlite3 *db;
+    struct store_limits limits;
+    sqlite3_stmt *insert_block;
+    sqlite3_stmt *insert_word;
+    sqlite3_stmt *find_word;
+    sqlite3_stmt *insert_span;
+    sqlite3_stmt *upsert_trace;
+};
+
+// -EIO with SQLite's words.
+int store_failed(struct store *store, struct why *why);
+
+// Runs SQL without results.
+int store_run(struct store *store, const char *sql, struct why *why);
+
+// A statement for one use, or NULL.
+sqlite3_stmt *store_prepare(struct store *store, const char *sql);
+
+static inline struct str column_str(sqlite3_stmt *statement, int column)
+{
+    const char *at = (const char *)sqlite3_column_blob(statement, column);
+
+    return (struct str){at ? at : "", (size_t)sqlite3_column_bytes(statement, column)};
+}
