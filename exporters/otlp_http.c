@@ -16,8 +16,8 @@
 #include "libtrace/otlp/response.h"
 
 static const struct setting settings[] = {
-    SETTING_TEXT(struct otlp_http, endpoint, "http://127.0.0.1:4318",
-                 "Base URL; /v1/traces, /v1/metrics or /v1/logs is appended."),
+    SETTING_URL(struct otlp_http, endpoint, "http://127.0.0.1:4318",
+                "Base URL; /v1/traces, /v1/metrics or /v1/logs is appended."),
     SETTING_CHOICE(struct otlp_http, compression, "none", "none|gzip|zstd",
                    "How bodies are compressed."),
     SETTING_MAP(struct otlp_http, headers, "", "Headers sent with each request."),
@@ -126,9 +126,6 @@ static int make_urls(const struct otlp_http *self, struct otlp_http_state *state
 {
     struct str base = self->endpoint;
 
-    if (!str_starts(base, STR("http://")) && !str_starts(base, STR("https://")))
-        return why_fail(why, -EINVAL, "endpoint: '%.*s' is not an http:// or https:// URL",
-                        STR_ARGS(base));
     while (base.len && base.at[base.len - 1] == '/')
         base.len--;
     for (int signal = 0; signal < SIGNAL_COUNT; signal++) {

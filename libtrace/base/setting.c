@@ -66,6 +66,27 @@ static int read_bool(struct str value, bool *out_value, struct why *why)
     return 0;
 }
 
+static int check_endpoint(struct str value, struct why *why)
+{
+    size_t colon = value.len;
+    uint64_t port;
+
+    while (colon && value.at[colon - 1] != ':')
+        colon--;
+    if (colon == 0)
+        return why_fail(why, -EINVAL, "'%.*s' is not host:port", STR_ARGS(value));
+    if (!str_to_u64(str_from(value, colon), &port) || port > UINT16_MAX)
+        return why_fail(why, -EINVAL, "'%.*s' is not a port", STR_ARGS(str_from(value, colon)));
+    return 0;
+}
+
+static int check_url(struct str value, struct why *why)
+{
+    if (!str_starts(value, STR("http://")) && !str_starts(value, STR("https://")))
+        return why_fail(why, -EINVAL, "'%.*s' is not an http:// or https:// URL", STR_ARGS(value));
+    return 0;
+}
+
 int setting_read(const struct setting *row, struct str value, void *owner, struct arena *arena,
                  struct why *why)
 {
@@ -86,6 +107,14 @@ int setting_read(const struct setting *row, struct str value, void *owner, struc
     case SETTING_TYPE_CHOICE:
         if (!is_choice(row->choices, value))
             return why_fail(why, -EINVAL, "'%.*s' is not one of %s", STR_ARGS(value), row->choices);
+        break;
+    case SETTING_TYPE_ENDPOINT:
+        if (check_endpoint(value, why) != 0)
+            return -EINVAL;
+        break;
+    case SETTING_TYPE_URL:
+        if (check_url(value, why) != 0)
+            return -EINVAL;
         break;
     case SETTING_TYPE_TEXT:
     case SETTING_TYPE_LIST:

@@ -9,6 +9,8 @@
 
 enum setting_type {
     SETTING_TYPE_TEXT,     // struct str
+    SETTING_TYPE_ENDPOINT, // struct str, host:port
+    SETTING_TYPE_URL,      // struct str, http:// or https://
     SETTING_TYPE_BOOL,     // bool
     SETTING_TYPE_NUMBER,   // uint64_t
     SETTING_TYPE_DURATION, // uint64_t milliseconds; written 10s, 200ms, 5m, 1h
@@ -33,6 +35,10 @@ struct setting {
     }
 #define SETTING_TEXT(owner, field, fallback, help)                                                 \
     SETTING_ROW_(owner, field, SETTING_TYPE_TEXT, fallback, NULL, help)
+#define SETTING_ENDPOINT(owner, field, fallback, help)                                             \
+    SETTING_ROW_(owner, field, SETTING_TYPE_ENDPOINT, fallback, NULL, help)
+#define SETTING_URL(owner, field, fallback, help)                                                  \
+    SETTING_ROW_(owner, field, SETTING_TYPE_URL, fallback, NULL, help)
 #define SETTING_BOOL(owner, field, fallback, help)                                                 \
     SETTING_ROW_(owner, field, SETTING_TYPE_BOOL, fallback, NULL, help)
 #define SETTING_NUMBER(owner, field, fallback, help)                                               \

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// Asks the running agent, or its store when no agent answers. One thread.
+
+#pragma once
+
+#include "libtrace/base/bytes.h"
+#include "libtrace/base/why.h"
+
+struct fetch_plan {
+    const char *endpoint; // "http://127.0.0.1:4320"
+    const char *data_dir; // NULL: ask the agent
+};
+
+// GET `path`. 0, -ENOENT (404), -EEXIST (409), -EIO or -ECONNREFUSED.
+int fetch_json(const struct fetch_plan *plan, const char *path, struct bytes *out, struct why *why);

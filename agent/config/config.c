@@ -1,0 +1,512 @@
+// SPDX-License-Identifier: Apache-2.0
+// YAML by libfyaml, which knows where each value stands; settings by each component's own table.
+
+#include "agent/config/config.h"
+
+#include <errno.h>
+#include <libfyaml.h>
+#include <stdlib.h>
+
+#include "libtrace/base/bytes.h"
+
+static const char default_config[] =
+    "receivers: {otlp_http: {}}\n"
+    "processors: {batch: {}}\n"
+    "exporters: {store: {}}\n"
+    "service:\n"
+    "  pipelines:\n"
+    "    traces: {receivers: [otlp_http], processors: [batch], exporters: [store]}\n"
+    "    metrics: {receivers: [otlp_http], processors: [batch], exporters: [store]}\n"
+    "    logs: {receivers: [otlp_http], processors: [batch], exporters: [store]}\n";
+
+struct reading {
+    const char *file;
+    struct config *config;
+    struct why *why;
+};
+
+struct api_settings {
+    struct str endpoint;
+    struct str allowed_hosts;
+};
+
+static const struct setting api_settings[] = {
+    SETTING_ENDPOINT(struct api_settings, endpoint, "127.0.0.1:4320",
+                     "Where the page and the API listen."),
+    SETTING_LIST(struct api_settings, allowed_hosts, "",
+                 "Host and Origin names allowed besides loopback's."),
+    SETTING_END,
+};
+
+static struct str scalar_of(struct fy_node *node)
+{
+    size_t len = 0;
+    const char *at = node ? fy_node_get_scalar(node, &len) : NULL;
+
+    return at ? (struct str){at, len} : (struct str){"", 0};
+}
+
+// Puts "file:line:column: " before the reason.
+static int at_node(struct reading *reading, struct fy_node *node)
+{
+    struct fy_token *token = node ? fy_node_get_scalar_token(node) : NULL;
+    const struct fy_mark *mark = token ? fy_token_start_mark(token) : NULL;
+
+    if (!mark)
+        return why_prefix(reading->why, -EINVAL, "%s", reading->file);
+    return why_prefix(reading->why, -EINVAL, "%s:%d:%d", reading->file, mark->line + 1,
+                      mark->column + 1);
+}
+
+static bool is_empty(struct fy_node *node)
+{
+    return !node || (fy_node_is_scalar(node) &&
+                     (scalar_of(node).len == 0 || str_equal(scalar_of(node), STR("null"))));
+}
+
+// ${NAME}, ${env:NAME}, ${NAME:-default}; $$ is a dollar sign.
+static int substitute(struct reading *reading, struct fy_node *node, struct str *out_text)
+{
+    struct str left = scalar_of(node);
+    struct bytes text = {.limit = 1 << 20};
+
+    while (left.len) {
+        const size_t dollar = str_find(left, '$');
+        struct str name;
+        char variable[256];
+        size_t end;
+        size_t colon;
+        const char *value;
+
+        bytes_add(&text, left.at, dollar);
+        left = str_from(left, dollar);
+        if (left.len < 2 || (left.at[1] != '$' && left.at[1] != '{')) {
+            bytes_add(&text, left.at, left.len ? 1 : 0);
+            left = str_from(left, 1);
+            continue;
+        }
+        if (left.at[1] == '$') {
+            bytes_add_byte(&text, '$');
+            left = str_from(left, 2);
+            continue;
+        }
+        end = str_find(left, '}');
+        name = (struct str){left.at + 2, end < left.len ? end - 2 : 0};
+        if (str_starts(name, STR("env:")))
+            name = str_from(name, 4);
+        colon = str_find(name, ':');
+        if (colon == 0 || colon >= sizeof variable ||
+            (colon < name.len && !str_starts(str_from(name, colon), STR(":-")))) {
+            bytes_done(&text);
+            why_fail(reading->why, -EINVAL, "'%.*s' is not a reference such as ${env:NAME}",
+                     STR_ARGS(scalar_of(node)));
+            return at_node(reading, node);
+        }
+        memcpy(variable, name.at, colon);
+        variable[colon] = '\0';
+        value = getenv(variable);
+        if (value && *value)
+            bytes_add_str(&text, str_of(value));
+        else if (colon < name.len)
+            bytes_add_str(&text, str_from(name, colon + 2));
+        left = str_from(left, end + 1);
+    }
+    *out_text = arena_copy(&reading->config->arena, bytes_str(&text));
+    bytes_done(&text);
+    return out_text->at ? 0 : why_fail(reading->why, -ENOMEM, "out of memory");
+}
+
+// A list or map of scalars becomes one text, a line each.
+static int joined(struct reading *reading, struct fy_node *node, struct str *out_text)
+{
+    struct bytes text = {.limit = 1 << 20};
+    void *walk = NULL;
+    int failed = 0;
+
+    if (fy_node_is_scalar(node))
+        return substitute(reading, node, out_text);
+    if (fy_node_is_sequence(node)) {
+        struct fy_node *item;
+
+        while (!failed && (item = fy_node_sequence_iterate(node, &walk)) != NULL) {
+            struct str each = {"", 0};
+
+            failed = substitute(reading, item, &each);
+            bytes_format(&text, "%s%.*s", text.len ? "\n" : "", STR_ARGS(each));
+        }
+    } else {
+        struct fy_node_pair *pair;
+
+        while (!failed && (pair = fy_node_mapping_iterate(node, &walk)) != NULL) {
+            const struct str key = scalar_of(fy_node_pair_key(pair));
+            struct str each = {"", 0};
+
+            failed = substitute(reading, fy_node_pair_value(pair), &each);
+            bytes_format(&text, "%s%.*s\t%.*s", text.len ? "\n" : "", STR_ARGS(key),
+                         STR_ARGS(each));
+        }
+    }
+    *out_text = arena_copy(&reading->config->arena, bytes_str(&text));
+    bytes_done(&text);
+    return failed;
+}
+
+// Reads the keys of a map into the fields of a table; `where` is "receivers.otlp_http".
+static int settings_read(struct reading *reading, struct fy_node *map, const struct setting *table,
+                         void *owner, const char *where)
+{
+    struct fy_node_pair *pair;
+    void *walk = NULL;
+
+    if (settings_defaults(table, owner, reading->why) != 0)
+        return why_prefix(reading->why, -EINVAL, "%s", where);
+    if (is_empty(map))
+        return 0;
+    if (!fy_node_is_mapping(map)) {
+        why_fail(reading->why, -EINVAL, "%s: '%.*s' is not a map of settings", where,
+                 STR_ARGS(scalar_of(map)));
+        return at_node(reading, map);
+    }
+    while ((pair = fy_node_mapping_iterate(map, &walk)) != NULL) {
+        struct fy_node *key = fy_node_pair_key(pair);
+        struct fy_node *value = fy_node_pair_value(pair);
+        const struct str name = scalar_of(key);
+        const struct setting *row = setting_find(table, name);
+        const bool is_compound =
+            row && (row->type == SETTING_TYPE_LIST || row->type == SETTING_TYPE_MAP);
+        struct str text = {"", 0};
+
+        if (!row) {
+            why_fail(reading->why, -EINVAL, "%s: '%.*s' is not a setting", where, STR_ARGS(name));
+            return at_node(reading, key);
+        }
+        if (!is_compound && !fy_node_is_scalar(value)) {
+            why_fail(reading->why, -EINVAL, "%s: %.*s: one value was expected", where,
+                     STR_ARGS(name));
+            return at_node(reading, key);
+        }
+        if (joined(reading, value, &text) != 0)
+            return -EINVAL;
+        if (setting_read(row, text, owner, &reading->config->arena, reading->why) != 0) {
+            why_prefix(reading->why, -EINVAL, "%s: %.*s", where, STR_ARGS(name));
+            return at_node(reading, fy_node_is_scalar(value) ? value : key);
+        }
+    }
+    return 0;
+}
+
+static struct str type_of(struct str name)
+{
+    return (struct str){name.at, str_find(name, '/')};
+}
+
+// The collector's shape of its OTLP receiver: protocols.http holds our settings.
+static struct fy_node *otlp_http_settings(struct fy_node *settings)
+{
+    struct fy_node *protocols =
+        is_empty(settings) ? NULL : fy_node_mapping_lookup_by_string(settings, "protocols", -1);
+
+    return protocols ? fy_node_mapping_lookup_by_string(protocols, "http", -1) : NULL;
+}
+
+enum kind { KIND_RECEIVER, KIND_PROCESSOR, KIND_EXPORTER };
+
+static const char *const kind_texts[] = {"receivers", "processors", "exporters"};
+
+// Fills the functions and the table of a component by its type; false: no such type.
+static bool component_type(enum kind kind, struct str type, struct config_component *out,
+                           size_t *out_size)
+{
+    switch (kind) {
+    case KIND_RECEIVER:
+        out->receiver = receiver_find(str_equal(type, STR("otlp")) ? STR("otlp_http") : type);
+        if (out->receiver) {
+            out->settings = out->receiver->settings;
+            *out_size = out->receiver->size;
+        }
+        return out->receiver != NULL;
+    case KIND_EXPORTER:
+        out->exporter = exporter_find(type);
+        if (out->exporter) {
+            out->settings = out->exporter->settings;
+            *out_size = out->exporter->size;
+        }
+        return out->exporter != NULL;
+    case KIND_PROCESSOR:
+        out->settings = batch_setting_table;
+        *out_size = sizeof(struct batch_settings);
+        return str_equal(type, STR("batch"));
+    }
+    return false;
+}
+
+static int components_read(struct reading *reading, struct fy_node *map, enum kind kind,
+                           struct config_component *list, size_t *inout_count)
+{
+    struct fy_node_pair *pair;
+    void *walk = NULL;
+
+    if (is_empty(map))
+        return 0;
+    if (!fy_node_is_mapping(map)) {
+        why_fail(reading->why, -EINVAL, "%s: a map was expected", kind_texts[kind]);
+        return at_node(reading, map);
+    }
+    while ((pair = fy_node_mapping_iterate(map, &walk)) != NULL) {
+        struct fy_node *key = fy_node_pair_key(pair);
+        struct fy_node *value = fy_node_pair_value(pair);
+        struct config_component *component = &list[*inout_count];
+        size_t size = 0;
+        char where[256];
+
+        if (*inout_count == CONFIG_COMPONENTS_MAX) {
+            why_fail(reading->why, -EINVAL, "more than %d %s", CONFIG_COMPONENTS_MAX,
+                     kind_texts[kind]);
+            return at_node(reading, key);
+        }
+        component->name = arena_copy(&reading->config->arena, scalar_of(key));
+        if (!component_type(kind, type_of(component->name), component, &size)) {
+            why_fail(reading->why, -EINVAL, "%s: '%.*s' is not a known type", kind_texts[kind],
+                     STR_ARGS(type_of(component->name)));
+            return at_node(reading, key);
+        }
+        if (kind == KIND_RECEIVER && str_equal(type_of(component->name), STR("otlp")))
+            value = otlp_http_settings(value);
+        component->self = arena_take(&reading->config->arena, size);
+        if (!component->self || snprintf(where, sizeof where, "%s.%.*s", kind_texts[kind],
+                                         STR_ARGS(component->name)) < 0)
+            return why_fail(reading->why, -ENOMEM, "out of memory");
+        if (settings_read(reading, value, component->settings, component->self, where) != 0)
+            return -EINVAL;
+        (*inout_count)++;
+    }
+    return 0;
+}
+
+static int references_read(struct reading *reading, struct fy_node *list, enum kind kind,
+                           struct config_component *components, size_t count,
+                           struct config_list *out)
+{
+    struct fy_node *item;
+    void *walk = NULL;
+
+    if (is_empty(list))
+        return 0;
+    if (!fy_node_is_sequence(list)) {
+        why_fail(reading->why, -EINVAL, "%s: a list was expected", kind_texts[kind]);
+        return at_node(reading, list);
+    }
+    while ((item = fy_node_sequence_iterate(list, &walk)) != NULL) {
+        size_t i = 0;
+
+        while (i < count && !str_equal(components[i].name, scalar_of(item)))
+            i++;
+        if (i == count) {
+            why_fail(reading->why, -EINVAL, "'%.*s' is not defined under %s",
+                     STR_ARGS(scalar_of(item)), kind_texts[kind]);
+            return at_node(reading, item);
+        }
+        components[i].is_used = true;
+        if (out->count < CONFIG_COMPONENTS_MAX)
+            out->at[out->count++] = i;
+    }
+    return 0;
+}
+
+static int pipeline_read(struct reading *reading, struct fy_node *key, struct fy_node *map)
+{
+    struct config *config = reading->config;
+    struct config_pipeline *pipeline = &config->pipelines[config->pipeline_count];
+    int signal = 0;
+
+    if (config->pipeline_count == CONFIG_PIPELINES_MAX) {
+        why_fail(reading->why, -EINVAL, "more than %d pipelines", CONFIG_PIPELINES_MAX);
+        return at_node(reading, key);
+    }
+    pipeline->name = arena_copy(&config->arena, scalar_of(key));
+    while (signal < SIGNAL_COUNT &&
+           !str_equal(type_of(pipeline->name), str_of(signal_text((enum signal)signal))))
+        signal++;
+    if (signal == SIGNAL_COUNT || !fy_node_is_mapping(map)) {
+        why_fail(reading->why, -EINVAL,
+                 "service.pipelines: '%.*s' is not traces, metrics or logs with its lists",
+                 STR_ARGS(pipeline->name));
+        return at_node(reading, key);
+    }
+    pipeline->signal = (enum signal)signal;
+    config->pipeline_count++;
+    if (references_read(reading, fy_node_mapping_lookup_by_string(map, "receivers", -1),
+                        KIND_RECEIVER, config->receivers, config->receiver_count,
+                        &pipeline->receivers) ||
+        references_read(reading, fy_node_mapping_lookup_by_string(map, "processors", -1),
+                        KIND_PROCESSOR, config->processors, config->processor_count,
+                        &pipeline->processors) ||
+        references_read(reading, fy_node_mapping_lookup_by_string(map, "exporters", -1),
+                        KIND_EXPORTER, config->exporters, config->exporter_count,
+                        &pipeline->exporters))
+        return -EINVAL;
+    if (pipeline->receivers.count == 0 || pipeline->exporters.count == 0) {
+        why_fail(reading->why, -EINVAL,
+                 "service.pipelines.%.*s: at least one receiver and one exporter are needed",
+                 STR_ARGS(pipeline->name));
+        return at_node(reading, key);
+    }
+    return 0;
+}
+
+static int service_read(struct reading *reading, struct fy_node *key, struct fy_node *service)
+{
+    struct fy_node *pipelines = is_empty(service) || !fy_node_is_mapping(service)
+                                    ? NULL
+                                    : fy_node_mapping_lookup_by_string(service, "pipelines", -1);
+    struct fy_node_pair *pair;
+    void *walk = NULL;
+
+    if (!pipelines || !fy_node_is_mapping(pipelines)) {
+        why_fail(reading->why, -EINVAL, "service.pipelines: a map of pipelines was expected");
+        return at_node(reading, key);
+    }
+    while ((pair = fy_node_mapping_iterate(pipelines, &walk)) != NULL) {
+        if (pipeline_read(reading, fy_node_pair_key(pair), fy_node_pair_value(pair)) != 0)
+            return -EINVAL;
+    }
+    return 0;
+}
+
+static int api_read(struct reading *reading, struct fy_node *map)
+{
+    struct api_settings api = {0};
+    const int failed = settings_read(reading, map, api_settings, &api, "api");
+
+    reading->config->api_endpoint = api.endpoint;
+    reading->config->api_allowed_hosts = api.allowed_hosts;
+    return failed;
+}
+
+static int keys_check(struct reading *reading, struct fy_node *root)
+{
+    static const char *const known[] = {"receivers", "processors", "exporters",
+                                        "service",   "api",        "extensions"};
+    struct fy_node_pair *pair;
+    void *walk = NULL;
+
+    while ((pair = fy_node_mapping_iterate(root, &walk)) != NULL) {
+        const struct str name = scalar_of(fy_node_pair_key(pair));
+        size_t i = 0;
+
+        while (i < sizeof known / sizeof known[0] && !str_equal(str_of(known[i]), name))
+            i++;
+        if (i == sizeof known / sizeof known[0]) {
+            why_fail(reading->why, -EINVAL,
+                     "'%.*s' is not receivers, processors, exporters, service or api",
+                     STR_ARGS(name));
+            return at_node(reading, fy_node_pair_key(pair));
+        }
+    }
+    return 0;
+}
+
+static struct fy_node *key_node(struct fy_node *root, const char *name)
+{
+    struct fy_node_pair *pair = fy_node_mapping_lookup_pair_by_string(root, name, -1);
+
+    return pair ? fy_node_pair_key(pair) : NULL;
+}
+
+static int root_read(struct reading *reading, struct fy_node *root)
+{
+    struct config *config = reading->config;
+
+    if (!root || !fy_node_is_mapping(root)) {
+        why_fail(reading->why, -EINVAL, "a map with receivers, exporters and service was expected");
+        return at_node(reading, root);
+    }
+    if (keys_check(reading, root) ||
+        components_read(reading, fy_node_mapping_lookup_by_string(root, "receivers", -1),
+                        KIND_RECEIVER, config->receivers, &config->receiver_count) ||
+        components_read(reading, fy_node_mapping_lookup_by_string(root, "processors", -1),
+                        KIND_PROCESSOR, config->processors, &config->processor_count) ||
+        components_read(reading, fy_node_mapping_lookup_by_string(root, "exporters", -1),
+                        KIND_EXPORTER, config->exporters, &config->exporter_count) ||
+        api_read(reading, fy_node_mapping_lookup_by_string(root, "api", -1)))
+        return -EINVAL;
+    return service_read(reading, key_node(root, "service"),
+                        fy_node_mapping_lookup_by_string(root, "service", -1));
+}
+
+static void data_dir_apply(struct config *config, struct str data_dir)
+{
+    config->data_dir = data_dir;
+    for (size_t i = 0; i < config->exporter_count; i++) {
+        const struct setting *row = setting_find(config->exporters[i].settings, STR("directory"));
+        struct str *field;
+
+        if (!row)
+            continue;
+        field = (struct str *)((char *)config->exporters[i].self + row->offset);
+        if (data_dir.len)
+            *field = data_dir;
+        config->data_dir = *field;
+    }
+}
+
+static int document_read(struct reading *reading, const char *path, struct fy_diag *diag)
+{
+    const struct fy_parse_cfg parse = {.flags = FYPCF_DEFAULT_PARSE, .diag = diag};
+    struct fy_document *document =
+        path ? fy_document_build_from_file(&parse, path)
+             : fy_document_build_from_string(&parse, default_config, sizeof default_config - 1);
+    void *walk = NULL;
+    int failed;
+
+    if (!document) {
+        const struct fy_diag_error *error = fy_diag_errors_iterate(diag, &walk);
+
+        why_fail(reading->why, -EINVAL, "%s", error ? error->msg : "not readable as YAML");
+        return error ? why_prefix(reading->why, -EINVAL, "%s:%d:%d", reading->file, error->line,
+                                  error->column)
+                     : why_prefix(reading->why, -EINVAL, "%s", reading->file);
+    }
+    failed = root_read(reading, fy_document_root(document));
+    fy_document_destroy(document);
+    return failed;
+}
+
+int config_load(const char *path, struct str data_dir, struct config **out_config, struct why *why)
+{
+    struct config *config = calloc(1, sizeof *config);
+    struct reading reading = {path ? path : "(default)", config, why};
+    struct fy_diag *diag = fy_diag_create(NULL);
+    FILE *probe = path ? fopen(path, "r") : NULL;
+    int failed = 0;
+
+    if (!config || !diag)
+        failed = why_fail(why, -ENOMEM, "out of memory");
+    else if (path && !probe)
+        failed = why_fail(why, -errno, "%s: %s", path, strerrordesc_np(errno));
+    if (probe)
+        fclose(probe);
+    if (!failed) {
+        fy_diag_set_collect_errors(diag, true);
+        arena_init(&config->arena, 16 << 20);
+        config->is_default = !path;
+        failed = document_read(&reading, path, diag);
+    }
+    if (diag)
+        fy_diag_destroy(diag);
+    if (failed) {
+        config_free(config);
+        return failed;
+    }
+    data_dir_apply(config, data_dir);
+    *out_config = config;
+    return 0;
+}
+
+void config_free(struct config *config)
+{
+    if (!config)
+        return;
+    arena_done(&config->arena);
+    free(config);
+}
