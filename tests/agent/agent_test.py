@@ -271,7 +271,7 @@ def configuration():
         ("exporters:\n  otlp_http:\n    compresion: gzip\n", ":3:5: exporters.otlp_http: 'compresion' is not a setting"),
         ("reciever: {}\n", ":1:1: 'reciever' is not receivers, processors, exporters, service or api"),
         ("receivers: [\n", ":"),
-        ("exporters: {store: {max_size: \"${SIZE:-x}\"}}\n", ":1:31: exporters.store: max_size: 'x' is not a size"),
+        ("exporters: {store: {max_size: \"${SIZE:-x}\"}}\n", ":1:32: exporters.store: max_size: 'x' is not a size"),
     ]
     for text, expected in cases:
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
