@@ -16,11 +16,18 @@ static int version_command(int argc, char **argv)
 
 static const struct command commands[] = {
     {"agent", "[-c FILE] [--data-dir DIR]", "receive, store and serve telemetry", agent_command},
+#ifdef WITH_COMMAND_RUN
+    {"run", "-- CMD ...", "start a program in a cgroup of its own and trace it", run_command},
+#endif
     {"trace", "ID|latest [-o json]", "print one trace as a waterfall", trace_command},
     {"traces", "[--service NAME] [--limit N] [-o json]", "list traces, newest first",
      traces_command},
     {"validate", "[-c FILE]", "check a configuration and start nothing", validate_command},
     {"config", "print [-c FILE]", "print the effective configuration", config_command},
+#ifdef WITH_COMMAND_DOCTOR
+    {"doctor", "[-o json]", "say what works on this host and what to do about the rest",
+     doctor_command},
+#endif
     {"version", "", "print the version", version_command},
 };
 

@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// The lists. A new component is one row here and one file of its own.
+// The lists, made of the rows in the CMakeLists.txt of each folder (cmake/rows.cmake).
 
 #include "agent/registry.h"
 
-#include "agent/api/stats.h"
-#include "agent/receivers/otlp_http.h"
-#include "agent/stats.h"
-#include "agent/store/stats.h"
-#include "agent/store/store_exporter.h"
-#include "exporters/otlp_http.h"
-#include "exporters/stats.h"
-#include "libtrace/flow/stats.h"
+#include "libtrace/base/stats.h"
+
+#define ROW(name) extern const struct receiver name##_receiver;
+#include "generated/receiver.def"
+#undef ROW
+
+#define ROW(name) extern const struct exporter name##_exporter;
+#include "generated/exporter.def"
+#undef ROW
+
+#define ROW(name) extern const struct stats name##_stats;
+#include "generated/stats.def"
+#undef ROW
 
 struct receiver_row {
     const char *name;
@@ -23,17 +28,23 @@ struct exporter_row {
 };
 
 static const struct receiver_row receivers[] = {
-    {"otlp_http", &otlp_http_receiver},
+#define ROW(name) {#name, &name##_receiver},
+#include "generated/receiver.def"
+#undef ROW
 };
 
 static const struct exporter_row exporters[] = {
-    {"otlp_http", &otlp_http_exporter},
+#define ROW(name) {#name, &name##_exporter},
+#include "generated/exporter.def"
+#undef ROW
+    // The collector's name for the same thing.
     {"otlphttp", &otlp_http_exporter},
-    {"store", &store_exporter},
 };
 
 const struct stats *const all_stats[] = {
-    &agent_stats, &api_stats, &flow_stats, &exporters_stats, &store_stats,
+#define ROW(name) &name##_stats,
+#include "generated/stats.def"
+#undef ROW
 };
 
 const size_t all_stats_count = sizeof all_stats / sizeof all_stats[0];

@@ -90,6 +90,8 @@ static int run_agent(struct config *config, const sigset_t *signals)
     struct why why = {""};
     int result = EXIT_FAILED;
 
+    if (config->wants_grpc)
+        log_warn("receiver.left_out", "receiver=otlp.grpc reason=\"only http is served yet\"");
     if (graph_start(config, &graph, &why) == 0 && api_start(&plan, &api, &why) == 0) {
         log_info("agent.ready", "api=http://%.*s data_dir=%.*s", STR_ARGS(config->api_endpoint),
                  STR_ARGS(config->data_dir));

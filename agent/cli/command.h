@@ -14,6 +14,8 @@ struct command {
 
 int agent_command(int argc, char **argv);
 int config_command(int argc, char **argv);
+int doctor_command(int argc, char **argv);
+int run_command(int argc, char **argv);
 int trace_command(int argc, char **argv);
 int traces_command(int argc, char **argv);
 int validate_command(int argc, char **argv);

@@ -9,16 +9,6 @@
 
 #include "libtrace/base/bytes.h"
 
-static const char default_config[] =
-    "receivers: {otlp_http: {}}\n"
-    "processors: {batch: {}}\n"
-    "exporters: {store: {}}\n"
-    "service:\n"
-    "  pipelines:\n"
-    "    traces: {receivers: [otlp_http], processors: [batch], exporters: [store]}\n"
-    "    metrics: {receivers: [otlp_http], processors: [batch], exporters: [store]}\n"
-    "    logs: {receivers: [otlp_http], processors: [batch], exporters: [store]}\n";
-
 struct reading {
     const char *file;
     struct config *config;
@@ -200,15 +190,6 @@ static struct str type_of(struct str name)
     return (struct str){name.at, str_find(name, '/')};
 }
 
-// The collector's shape of its OTLP receiver: protocols.http holds our settings.
-static struct fy_node *otlp_http_settings(struct fy_node *settings)
-{
-    struct fy_node *protocols =
-        is_empty(settings) ? NULL : fy_node_mapping_lookup_by_string(settings, "protocols", -1);
-
-    return protocols ? fy_node_mapping_lookup_by_string(protocols, "http", -1) : NULL;
-}
-
 enum kind { KIND_RECEIVER, KIND_PROCESSOR, KIND_EXPORTER };
 
 static const char *const kind_texts[] = {"receivers", "processors", "exporters"};
@@ -240,6 +221,55 @@ static bool component_type(enum kind kind, struct str type, struct config_compon
     return false;
 }
 
+// Refuses a key that is not in the list, which ends with NULL.
+static int keys_check(struct reading *reading, struct fy_node *map, const char *const *known,
+                      const char *expected)
+{
+    struct fy_node_pair *pair;
+    void *walk = NULL;
+
+    while ((pair = fy_node_mapping_iterate(map, &walk)) != NULL) {
+        const struct str name = scalar_of(fy_node_pair_key(pair));
+        size_t i = 0;
+
+        while (known[i] && !str_equal(str_of(known[i]), name))
+            i++;
+        if (!known[i]) {
+            why_fail(reading->why, -EINVAL, "'%.*s' is not %s", STR_ARGS(name), expected);
+            return at_node(reading, fy_node_pair_key(pair));
+        }
+    }
+    return 0;
+}
+
+// The collector's shape of its OTLP receiver: protocols.http holds our settings; protocols.grpc is
+// known and noted.
+static int otlp_settings_find(struct reading *reading, struct fy_node *otlp,
+                              struct fy_node **out_settings)
+{
+    static const char *const otlp_keys[] = {"protocols", NULL};
+    static const char *const protocol_keys[] = {"http", "grpc", NULL};
+    struct fy_node *protocols;
+
+    *out_settings = NULL;
+    if (is_empty(otlp))
+        return 0;
+    if (fy_node_is_mapping(otlp) &&
+        keys_check(reading, otlp, otlp_keys, "protocols, the one setting of receivers.otlp"))
+        return -EINVAL;
+    protocols = fy_node_mapping_lookup_by_string(otlp, "protocols", -1);
+    if (is_empty(protocols))
+        return 0;
+    if (!fy_node_is_mapping(protocols)) {
+        why_fail(reading->why, -EINVAL, "receivers.otlp.protocols: a map was expected");
+        return at_node(reading, protocols);
+    }
+    *out_settings = fy_node_mapping_lookup_by_string(protocols, "http", -1);
+    reading->config->wants_grpc |=
+        fy_node_mapping_lookup_pair_by_string(protocols, "grpc", -1) != NULL;
+    return keys_check(reading, protocols, protocol_keys, "http or grpc");
+}
+
 static int components_read(struct reading *reading, struct fy_node *map, enum kind kind,
                            struct config_component *list, size_t *inout_count)
 {
@@ -258,6 +288,7 @@ static int components_read(struct reading *reading, struct fy_node *map, enum ki
         struct config_component *component = &list[*inout_count];
         size_t size = 0;
         char where[256];
+        int failed = 0;
 
         if (*inout_count == CONFIG_COMPONENTS_MAX) {
             why_fail(reading->why, -EINVAL, "more than %d %s", CONFIG_COMPONENTS_MAX,
@@ -271,7 +302,9 @@ static int components_read(struct reading *reading, struct fy_node *map, enum ki
             return at_node(reading, key);
         }
         if (kind == KIND_RECEIVER && str_equal(type_of(component->name), STR("otlp")))
-            value = otlp_http_settings(value);
+            failed = otlp_settings_find(reading, value, &value);
+        if (failed)
+            return failed;
         component->self = arena_take(&reading->config->arena, size);
         if (!component->self || snprintf(where, sizeof where, "%s.%.*s", kind_texts[kind],
                                          STR_ARGS(component->name)) < 0)
@@ -354,6 +387,8 @@ static int pipeline_read(struct reading *reading, struct fy_node *key, struct fy
     return 0;
 }
 
+static const char *const service_keys[] = {"pipelines", "telemetry", "extensions", NULL};
+
 static int service_read(struct reading *reading, struct fy_node *key, struct fy_node *service)
 {
     struct fy_node *pipelines = is_empty(service) || !fy_node_is_mapping(service)
@@ -362,6 +397,9 @@ static int service_read(struct reading *reading, struct fy_node *key, struct fy_
     struct fy_node_pair *pair;
     void *walk = NULL;
 
+    if (pipelines &&
+        keys_check(reading, service, service_keys, "pipelines, telemetry or extensions"))
+        return -EINVAL;
     if (!pipelines || !fy_node_is_mapping(pipelines)) {
         why_fail(reading->why, -EINVAL, "service.pipelines: a map of pipelines was expected");
         return at_node(reading, key);
@@ -383,35 +421,15 @@ static int api_read(struct reading *reading, struct fy_node *map)
     return failed;
 }
 
-static int keys_check(struct reading *reading, struct fy_node *root)
-{
-    static const char *const known[] = {"receivers", "processors", "exporters",
-                                        "service",   "api",        "extensions"};
-    struct fy_node_pair *pair;
-    void *walk = NULL;
-
-    while ((pair = fy_node_mapping_iterate(root, &walk)) != NULL) {
-        const struct str name = scalar_of(fy_node_pair_key(pair));
-        size_t i = 0;
-
-        while (i < sizeof known / sizeof known[0] && !str_equal(str_of(known[i]), name))
-            i++;
-        if (i == sizeof known / sizeof known[0]) {
-            why_fail(reading->why, -EINVAL,
-                     "'%.*s' is not receivers, processors, exporters, service or api",
-                     STR_ARGS(name));
-            return at_node(reading, fy_node_pair_key(pair));
-        }
-    }
-    return 0;
-}
-
 static struct fy_node *key_node(struct fy_node *root, const char *name)
 {
     struct fy_node_pair *pair = fy_node_mapping_lookup_pair_by_string(root, name, -1);
 
     return pair ? fy_node_pair_key(pair) : NULL;
 }
+
+static const char *const root_keys[] = {"receivers", "processors", "exporters", "service",
+                                        "api",       "extensions", NULL};
 
 static int root_read(struct reading *reading, struct fy_node *root)
 {
@@ -421,7 +439,7 @@ static int root_read(struct reading *reading, struct fy_node *root)
         why_fail(reading->why, -EINVAL, "a map with receivers, exporters and service was expected");
         return at_node(reading, root);
     }
-    if (keys_check(reading, root) ||
+    if (keys_check(reading, root, root_keys, "receivers, processors, exporters, service or api") ||
         components_read(reading, fy_node_mapping_lookup_by_string(root, "receivers", -1),
                         KIND_RECEIVER, config->receivers, &config->receiver_count) ||
         components_read(reading, fy_node_mapping_lookup_by_string(root, "processors", -1),
@@ -450,16 +468,37 @@ static void data_dir_apply(struct config *config, struct str data_dir)
     }
 }
 
+// Everything this build has, stored locally. eBPF sees requests only, so traces alone.
+static void default_write(struct bytes *out)
+{
+    const bool has_ring = receiver_find(STR("ring")) != NULL;
+    const bool has_ebpf = receiver_find(STR("ebpf")) != NULL;
+
+    bytes_format(out, "receivers: {otlp_http: {}%s%s}\n", has_ring ? ", ring: {}" : "",
+                 has_ebpf ? ", ebpf: {}" : "");
+    bytes_format(out, "processors: {batch: {}}\nexporters: {store: {}}\nservice:\n  pipelines:\n");
+    for (int signal = 0; signal < SIGNAL_COUNT; signal++)
+        bytes_format(out,
+                     "    %s: {receivers: [otlp_http%s%s], processors: [batch], exporters: "
+                     "[store]}\n",
+                     signal_text((enum signal)signal), has_ring ? ", ring" : "",
+                     has_ebpf && signal == SIGNAL_TRACES ? ", ebpf" : "");
+}
+
 static int document_read(struct reading *reading, const char *path, struct fy_diag *diag)
 {
     const struct fy_parse_cfg parse = {.flags = FYPCF_DEFAULT_PARSE, .diag = diag};
-    struct fy_document *document =
-        path ? fy_document_build_from_file(&parse, path)
-             : fy_document_build_from_string(&parse, default_config, sizeof default_config - 1);
+    struct bytes text = {.limit = 64 << 10};
+    struct fy_document *document;
     void *walk = NULL;
     int failed;
 
+    if (!path)
+        default_write(&text);
+    document = path ? fy_document_build_from_file(&parse, path)
+                    : fy_document_build_from_string(&parse, (const char *)text.at, text.len);
     if (!document) {
+        bytes_done(&text);
         const struct fy_diag_error *error = fy_diag_errors_iterate(diag, &walk);
 
         why_fail(reading->why, -EINVAL, "%s", error ? error->msg : "not readable as YAML");
@@ -469,6 +508,7 @@ static int document_read(struct reading *reading, const char *path, struct fy_di
     }
     failed = root_read(reading, fy_document_root(document));
     fy_document_destroy(document);
+    bytes_done(&text);
     return failed;
 }
 

@@ -47,6 +47,7 @@ struct config {
     struct str api_allowed_hosts;
     struct str data_dir;
     bool is_default;
+    bool wants_grpc; // receivers.otlp names protocols.grpc, which is not served yet
 };
 
 // `path` NULL: the built-in configuration. `data_dir` (may be empty) wins over the store's setting.

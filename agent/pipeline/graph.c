@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "agent/log.h"
+#include "agent/stats.h"
 #include "agent/store/store_exporter.h"
 #include "libtrace/flow/peers.h"
 #include "libtrace/flow/sender.h"
@@ -43,7 +44,12 @@ static int push(void *self, struct batch *batch, uint32_t *out_wait_ms)
     const size_t count = source->queue_counts[signal];
     int failed = 0;
 
-    // Nobody asked for this signal: told apart from an overload, and the sender may stop.
+    if (count == 0) {
+        stats_add(&agent_stats, AGENT_pipeline_unrouted, batch_records(batch));
+        batch_mark_dropped(batch);
+        batch_unref(batch);
+        return -EOPNOTSUPP;
+    }
     for (size_t i = 0; i < count && !failed; i++)
         failed = queue_push(source->queues[signal][i], batch_ref(batch));
     batch_unref(batch);
@@ -115,6 +121,41 @@ static int destination_open(struct graph *graph, size_t index, struct why *why)
     return destination->sender ? 0 : -EAGAIN;
 }
 
+// One reference per exporter queue, also where two pipelines lead to the same exporter.
+static void source_connect(struct source *source, enum signal signal, struct queue *queue)
+{
+    size_t *count = &source->queue_counts[signal];
+
+    for (size_t i = 0; i < *count; i++) {
+        if (source->queues[signal][i] == queue)
+            return;
+    }
+    source->queues[signal][(*count)++] = queue;
+}
+
+static void source_route(struct graph *graph, struct source *source, size_t index)
+{
+    for (size_t i = 0; i < graph->config->pipeline_count; i++) {
+        const struct config_pipeline *pipeline = &graph->config->pipelines[i];
+
+        for (size_t j = 0; j < pipeline->receivers.count; j++) {
+            if (pipeline->receivers.at[j] != index)
+                continue;
+            for (size_t k = 0; k < pipeline->exporters.count; k++)
+                source_connect(source, pipeline->signal,
+                               graph->destinations[pipeline->exporters.at[k]].queue);
+        }
+    }
+}
+
+// A host that cannot trace by eBPF still has an agent; a taken port is always a mistake to tell.
+static bool may_go_without(const struct config *config, int failed)
+{
+    if (failed == -EPERM || failed == -EOPNOTSUPP)
+        return true;
+    return config->is_default && failed != -EADDRINUSE;
+}
+
 static int source_open(struct graph *graph, size_t index, struct why *why)
 {
     struct source *source = &graph->sources[index];
@@ -123,21 +164,13 @@ static int source_open(struct graph *graph, size_t index, struct why *why)
 
     source->component = component;
     source->outlet = (struct outlet){.self = source, .push = push, .peers = graph->peers};
-    for (size_t i = 0; i < graph->config->pipeline_count; i++) {
-        const struct config_pipeline *pipeline = &graph->config->pipelines[i];
-
-        for (size_t j = 0; j < pipeline->receivers.count; j++) {
-            if (pipeline->receivers.at[j] != index)
-                continue;
-            for (size_t k = 0; k < pipeline->exporters.count; k++) {
-                size_t *count = &source->queue_counts[pipeline->signal];
-
-                source->queues[pipeline->signal][(*count)++] =
-                    graph->destinations[pipeline->exporters.at[k]].queue;
-            }
-        }
-    }
+    source_route(graph, source, index);
     failed = component->receiver->open(component->self, &source->outlet, why);
+    if (failed && may_go_without(graph->config, failed)) {
+        log_warn("receiver.left_out", "receiver=%.*s reason=\"%s\"", STR_ARGS(component->name),
+                 why->text);
+        return 0;
+    }
     if (failed)
         return why_prefix(why, failed, "receivers.%.*s", STR_ARGS(component->name));
     source->is_open = true;
@@ -154,6 +187,8 @@ int graph_start(struct config *config, struct graph **out_graph, struct why *why
         return why_fail(why, -ENOMEM, "out of memory");
     graph->config = config;
     graph->peers = peers_new();
+    if (!graph->peers)
+        failed = why_fail(why, -ENOMEM, "out of memory");
     for (size_t i = 0; !failed && i < config->exporter_count; i++) {
         if (config->exporters[i].is_used)
             failed = destination_open(graph, i, why);

@@ -8,8 +8,9 @@
 
 struct graph;
 
-// Opens exporters, then receivers. A receiver of the built-in configuration that cannot open is
-// logged and left out; anything else is an error and nothing stays open.
+// Opens exporters, then receivers. A receiver that this host cannot have (-EPERM, -EOPNOTSUPP), and
+// any of the built-in configuration whose address is not taken, is logged and left out; anything
+// else is an error and nothing stays open.
 int graph_start(struct config *config, struct graph **out_graph, struct why *why);
 
 // Receivers first, then the queues drain within the time, then the exporters close.

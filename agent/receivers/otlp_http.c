@@ -21,6 +21,7 @@
 #include "libtrace/otlp/response.h"
 
 enum { CONNECTION_MEMORY_BYTES = 32 * 1024, REQUEST_MS_MAX = 30 * 1000, IDLE_S_MAX = 60 };
+enum { BODY_FIRST_BYTES = 1 << 20 };
 
 // google.rpc.Code
 enum {
@@ -36,11 +37,13 @@ struct otlp_http_receiver {
     struct str endpoint;
     struct str allowed_hosts;
     uint64_t max_body_bytes;
+    uint64_t max_held_bytes;
     uint64_t max_connections;
     // Not settings.
     struct MHD_Daemon *daemon;
     struct http_guard *guard;
     const struct outlet *outlet;
+    size_t held_bytes; // capacity of all bodies being read; the server's thread alone
     pthread_t sweeper;
     pthread_mutex_t lock;
     pthread_cond_t stopping;
@@ -53,6 +56,8 @@ static const struct setting settings[] = {
                  "Host and Origin names allowed besides loopback's."),
     SETTING_SIZE(struct otlp_http_receiver, "max_request_size", max_body_bytes, "64MiB",
                  "A larger body, also after decompression, is refused."),
+    SETTING_SIZE(struct otlp_http_receiver, "max_memory", max_held_bytes, "256MiB",
+                 "Bodies being read hold at most this much together; more is refused with 429."),
     SETTING_NUMBER(struct otlp_http_receiver, max_connections, "1024",
                    "More connections wait to be accepted."),
     SETTING_END,
@@ -63,6 +68,8 @@ struct request {
     enum otlp_encoding encoding;
     enum compression compression;
     bool is_too_large;
+    bool is_busy;     // all bodies together reached their limit
+    bool is_finished; // no longer counted in held_bytes
     struct bytes body;
 };
 
@@ -96,7 +103,7 @@ static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned code,
     struct bytes body = {0};
 
     otlp_status_write(encoding, rpc_code, str_of(message), &body);
-    return answer(connection, code, encoding, &body, code == 429 ? 1 : 0);
+    return answer(connection, code, encoding, &body, code == 429 || code == 503 ? 1 : 0);
 }
 
 static bool media_is(const char *value, const char *type)
@@ -152,6 +159,23 @@ static enum MHD_Result refuse_head(struct MHD_Connection *connection, enum agent
     return refuse(connection, code, OTLP_JSON, rpc_code, message);
 }
 
+// Room for more bytes within what all bodies together may hold.
+static void body_grow(struct otlp_http_receiver *self, struct request *request, size_t more)
+{
+    const size_t before = request->body.capacity;
+
+    if (request->is_busy)
+        return;
+    if (before - request->body.len < more && self->held_bytes + more > self->max_held_bytes) {
+        request->is_busy = true;
+        self->held_bytes -= before;
+        bytes_done(&request->body);
+        return;
+    }
+    bytes_reserve(&request->body, more);
+    self->held_bytes += request->body.capacity - before;
+}
+
 static enum MHD_Result begin(struct otlp_http_receiver *self, struct MHD_Connection *connection,
                              const char *path, const char *method, void **request_context)
 {
@@ -184,8 +208,11 @@ static enum MHD_Result begin(struct otlp_http_receiver *self, struct MHD_Connect
         return refuse(connection, MHD_HTTP_CONTENT_TOO_LARGE, request->encoding,
                       RPC_RESOURCE_EXHAUSTED, "the body is too large");
     }
-    // One allocation of the right size for the usual case.
-    bytes_reserve(&request->body, body_bytes ? body_bytes : 4096);
+    // One allocation of the right size for the usual case; a claim beyond that must be backed by
+    // bytes that came.
+    if (body_bytes > BODY_FIRST_BYTES)
+        body_bytes = BODY_FIRST_BYTES;
+    body_grow(self, request, body_bytes ? body_bytes : 4096);
     return MHD_YES;
 }
 
@@ -210,6 +237,22 @@ static int make_plain(struct request *request, struct why *why)
     return failed;
 }
 
+static enum MHD_Result refuse_push(struct MHD_Connection *connection, enum otlp_encoding encoding,
+                                   int failed)
+{
+    if (failed == -EOPNOTSUPP) {
+        stats_add(&agent_stats, AGENT_otlp_http_unknown, 1);
+        return refuse(connection, MHD_HTTP_NOT_FOUND, encoding, RPC_NOT_FOUND,
+                      "no pipeline takes this signal");
+    }
+    stats_add(&agent_stats, AGENT_otlp_http_overloaded, 1);
+    if (failed == -ESHUTDOWN)
+        return refuse(connection, MHD_HTTP_SERVICE_UNAVAILABLE, encoding, RPC_UNAVAILABLE,
+                      "the agent is stopping");
+    return refuse(connection, MHD_HTTP_TOO_MANY_REQUESTS, encoding, RPC_UNAVAILABLE,
+                  "the queue is full");
+}
+
 static enum MHD_Result finish(struct otlp_http_receiver *self, struct MHD_Connection *connection,
                               struct request *request)
 {
@@ -221,6 +264,13 @@ static enum MHD_Result finish(struct otlp_http_receiver *self, struct MHD_Connec
     struct batch *batch;
     int failed;
 
+    self->held_bytes -= request->body.capacity;
+    request->is_finished = true;
+    if (request->is_busy) {
+        stats_add(&agent_stats, AGENT_otlp_http_busy, 1);
+        return refuse(connection, MHD_HTTP_TOO_MANY_REQUESTS, request->encoding, RPC_UNAVAILABLE,
+                      "too many large requests at once");
+    }
     failed = request->is_too_large ? -E2BIG : make_plain(request, &why);
     if (!failed)
         failed = otlp_check(request->signal, bytes_str(&request->body), &records, &why);
@@ -240,11 +290,8 @@ static enum MHD_Result finish(struct otlp_http_receiver *self, struct MHD_Connec
         request->body = (struct bytes){0};
         failed = batch ? outlet_push(self->outlet, batch, &wait_ms) : -ENOMEM;
     }
-    if (failed) {
-        stats_add(&agent_stats, AGENT_otlp_http_overloaded, 1);
-        return refuse(connection, MHD_HTTP_TOO_MANY_REQUESTS, request->encoding, RPC_UNAVAILABLE,
-                      "the queue is full");
-    }
+    if (failed)
+        return refuse_push(connection, request->encoding, failed);
     stats_add(&agent_stats, AGENT_otlp_http_requests, 1);
     stats_add(&agent_stats, AGENT_otlp_http_records, records);
     stats_add(&agent_stats, AGENT_otlp_http_bytes, wire_bytes);
@@ -264,7 +311,9 @@ static enum MHD_Result handle(void *self_, struct MHD_Connection *connection, co
         return begin(self, connection, path, method, request_context);
     if (*upload_bytes == 0)
         return finish(self, connection, request);
-    bytes_add(&request->body, upload, *upload_bytes);
+    body_grow(self, request, *upload_bytes);
+    if (!request->is_busy)
+        bytes_add(&request->body, upload, *upload_bytes);
     request->is_too_large |= request->body.is_failed;
     *upload_bytes = 0;
     return MHD_YES;
@@ -280,6 +329,8 @@ static void ended(void *self_, struct MHD_Connection *connection, void **request
     http_guard_request_ended(self->guard, connection);
     if (!request)
         return;
+    if (!request->is_finished)
+        self->held_bytes -= request->body.capacity;
     bytes_done(&request->body);
     free(request);
     *request_context = NULL;

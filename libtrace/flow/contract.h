@@ -14,6 +14,7 @@ struct outlet {
     void *self;
     struct peers *peers; // processes that report by themselves (flow/peers.h)
     // 0: in every queue. -EAGAIN: full, ask again after *out_wait_ms. -ESHUTDOWN: stopping.
+    // -EOPNOTSUPP: no pipeline takes this signal from this receiver.
     // Takes the reference whatever it returns.
     int (*push)(void *self, struct batch *batch, uint32_t *out_wait_ms);
 };
@@ -28,7 +29,8 @@ struct receiver {
     const char *name;
     const struct setting *settings;
     size_t size; // of its own struct, which begins with its settings' fields
-    // Starts the threads. The outlet lives until close returns.
+    // Starts the threads. The outlet lives until close returns. -EPERM or -EOPNOTSUPP: this host or
+    // user cannot have it; the agent says why and starts without it.
     int (*open)(void *self, const struct outlet *outlet, struct why *why);
     // Stops taking, hands in what it holds, joins the threads.
     void (*close)(void *self);
