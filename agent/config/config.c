@@ -7,13 +7,8 @@
 #include <libfyaml.h>
 #include <stdlib.h>
 
+#include "agent/config/node.h"
 #include "libtrace/base/bytes.h"
-
-struct reading {
-    const char *file;
-    struct config *config;
-    struct why *why;
-};
 
 struct api_settings {
     struct str endpoint;
@@ -27,163 +22,6 @@ static const struct setting api_settings[] = {
                  "Host and Origin names allowed besides loopback's."),
     SETTING_END,
 };
-
-static struct str scalar_of(struct fy_node *node)
-{
-    size_t len = 0;
-    const char *at = node ? fy_node_get_scalar(node, &len) : NULL;
-
-    return at ? (struct str){at, len} : (struct str){"", 0};
-}
-
-// Puts "file:line:column: " before the reason.
-static int at_node(struct reading *reading, struct fy_node *node)
-{
-    struct fy_token *token = node ? fy_node_get_scalar_token(node) : NULL;
-    const struct fy_mark *mark = token ? fy_token_start_mark(token) : NULL;
-
-    if (!mark)
-        return why_prefix(reading->why, -EINVAL, "%s", reading->file);
-    return why_prefix(reading->why, -EINVAL, "%s:%d:%d", reading->file, mark->line + 1,
-                      mark->column + 1);
-}
-
-static bool is_empty(struct fy_node *node)
-{
-    return !node || (fy_node_is_scalar(node) &&
-                     (scalar_of(node).len == 0 || str_equal(scalar_of(node), STR("null"))));
-}
-
-// ${NAME}, ${env:NAME}, ${NAME:-default}; $$ is a dollar sign.
-static int substitute(struct reading *reading, struct fy_node *node, struct str *out_text)
-{
-    struct str left = scalar_of(node);
-    struct bytes text = {.limit = 1 << 20};
-
-    while (left.len) {
-        const size_t dollar = str_find(left, '$');
-        struct str name;
-        char variable[256];
-        size_t end;
-        size_t colon;
-        const char *value;
-
-        bytes_add(&text, left.at, dollar);
-        left = str_from(left, dollar);
-        if (left.len < 2 || (left.at[1] != '$' && left.at[1] != '{')) {
-            bytes_add(&text, left.at, left.len ? 1 : 0);
-            left = str_from(left, 1);
-            continue;
-        }
-        if (left.at[1] == '$') {
-            bytes_add_byte(&text, '$');
-            left = str_from(left, 2);
-            continue;
-        }
-        end = str_find(left, '}');
-        name = (struct str){left.at + 2, end < left.len ? end - 2 : 0};
-        if (str_starts(name, STR("env:")))
-            name = str_from(name, 4);
-        colon = str_find(name, ':');
-        if (colon == 0 || colon >= sizeof variable ||
-            (colon < name.len && !str_starts(str_from(name, colon), STR(":-")))) {
-            bytes_done(&text);
-            why_fail(reading->why, -EINVAL, "'%.*s' is not a reference such as ${env:NAME}",
-                     STR_ARGS(scalar_of(node)));
-            return at_node(reading, node);
-        }
-        memcpy(variable, name.at, colon);
-        variable[colon] = '\0';
-        value = getenv(variable);
-        if (value && *value)
-            bytes_add_str(&text, str_of(value));
-        else if (colon < name.len)
-            bytes_add_str(&text, str_from(name, colon + 2));
-        left = str_from(left, end + 1);
-    }
-    *out_text = arena_copy(&reading->config->arena, bytes_str(&text));
-    bytes_done(&text);
-    return out_text->at ? 0 : why_fail(reading->why, -ENOMEM, "out of memory");
-}
-
-// A list or map of scalars becomes one text, a line each.
-static int joined(struct reading *reading, struct fy_node *node, struct str *out_text)
-{
-    struct bytes text = {.limit = 1 << 20};
-    void *walk = NULL;
-    int failed = 0;
-
-    if (fy_node_is_scalar(node))
-        return substitute(reading, node, out_text);
-    if (fy_node_is_sequence(node)) {
-        struct fy_node *item;
-
-        while (!failed && (item = fy_node_sequence_iterate(node, &walk)) != NULL) {
-            struct str each = {"", 0};
-
-            failed = substitute(reading, item, &each);
-            bytes_format(&text, "%s%.*s", text.len ? "\n" : "", STR_ARGS(each));
-        }
-    } else {
-        struct fy_node_pair *pair;
-
-        while (!failed && (pair = fy_node_mapping_iterate(node, &walk)) != NULL) {
-            const struct str key = scalar_of(fy_node_pair_key(pair));
-            struct str each = {"", 0};
-
-            failed = substitute(reading, fy_node_pair_value(pair), &each);
-            bytes_format(&text, "%s%.*s\t%.*s", text.len ? "\n" : "", STR_ARGS(key),
-                         STR_ARGS(each));
-        }
-    }
-    *out_text = arena_copy(&reading->config->arena, bytes_str(&text));
-    bytes_done(&text);
-    return failed;
-}
-
-// Reads the keys of a map into the fields of a table; `where` is "receivers.otlp_http".
-static int settings_read(struct reading *reading, struct fy_node *map, const struct setting *table,
-                         void *owner, const char *where)
-{
-    struct fy_node_pair *pair;
-    void *walk = NULL;
-
-    if (settings_defaults(table, owner, reading->why) != 0)
-        return why_prefix(reading->why, -EINVAL, "%s", where);
-    if (is_empty(map))
-        return 0;
-    if (!fy_node_is_mapping(map)) {
-        why_fail(reading->why, -EINVAL, "%s: '%.*s' is not a map of settings", where,
-                 STR_ARGS(scalar_of(map)));
-        return at_node(reading, map);
-    }
-    while ((pair = fy_node_mapping_iterate(map, &walk)) != NULL) {
-        struct fy_node *key = fy_node_pair_key(pair);
-        struct fy_node *value = fy_node_pair_value(pair);
-        const struct str name = scalar_of(key);
-        const struct setting *row = setting_find(table, name);
-        const bool is_compound =
-            row && (row->type == SETTING_TYPE_LIST || row->type == SETTING_TYPE_MAP);
-        struct str text = {"", 0};
-
-        if (!row) {
-            why_fail(reading->why, -EINVAL, "%s: '%.*s' is not a setting", where, STR_ARGS(name));
-            return at_node(reading, key);
-        }
-        if (!is_compound && !fy_node_is_scalar(value)) {
-            why_fail(reading->why, -EINVAL, "%s: %.*s: one value was expected", where,
-                     STR_ARGS(name));
-            return at_node(reading, key);
-        }
-        if (joined(reading, value, &text) != 0)
-            return -EINVAL;
-        if (setting_read(row, text, owner, &reading->config->arena, reading->why) != 0) {
-            why_prefix(reading->why, -EINVAL, "%s: %.*s", where, STR_ARGS(name));
-            return at_node(reading, fy_node_is_scalar(value) ? value : key);
-        }
-    }
-    return 0;
-}
 
 static struct str type_of(struct str name)
 {
@@ -221,27 +59,6 @@ static bool component_type(enum kind kind, struct str type, struct config_compon
     return false;
 }
 
-// Refuses a key that is not in the list, which ends with NULL.
-static int keys_check(struct reading *reading, struct fy_node *map, const char *const *known,
-                      const char *expected)
-{
-    struct fy_node_pair *pair;
-    void *walk = NULL;
-
-    while ((pair = fy_node_mapping_iterate(map, &walk)) != NULL) {
-        const struct str name = scalar_of(fy_node_pair_key(pair));
-        size_t i = 0;
-
-        while (known[i] && !str_equal(str_of(known[i]), name))
-            i++;
-        if (!known[i]) {
-            why_fail(reading->why, -EINVAL, "'%.*s' is not %s", STR_ARGS(name), expected);
-            return at_node(reading, fy_node_pair_key(pair));
-        }
-    }
-    return 0;
-}
-
 // The collector's shape of its OTLP receiver: protocols.http holds our settings; protocols.grpc is
 // known and noted.
 static int otlp_settings_find(struct reading *reading, struct fy_node *otlp,
@@ -252,22 +69,22 @@ static int otlp_settings_find(struct reading *reading, struct fy_node *otlp,
     struct fy_node *protocols;
 
     *out_settings = NULL;
-    if (is_empty(otlp))
+    if (node_is_empty(otlp))
         return 0;
     if (fy_node_is_mapping(otlp) &&
-        keys_check(reading, otlp, otlp_keys, "protocols, the one setting of receivers.otlp"))
+        node_keys(reading, otlp, otlp_keys, "protocols, the one setting of receivers.otlp"))
         return -EINVAL;
     protocols = fy_node_mapping_lookup_by_string(otlp, "protocols", -1);
-    if (is_empty(protocols))
+    if (node_is_empty(protocols))
         return 0;
     if (!fy_node_is_mapping(protocols)) {
         why_fail(reading->why, -EINVAL, "receivers.otlp.protocols: a map was expected");
-        return at_node(reading, protocols);
+        return node_fail(reading, protocols);
     }
     *out_settings = fy_node_mapping_lookup_by_string(protocols, "http", -1);
     reading->config->wants_grpc |=
         fy_node_mapping_lookup_pair_by_string(protocols, "grpc", -1) != NULL;
-    return keys_check(reading, protocols, protocol_keys, "http or grpc");
+    return node_keys(reading, protocols, protocol_keys, "http or grpc");
 }
 
 static int components_read(struct reading *reading, struct fy_node *map, enum kind kind,
@@ -276,11 +93,11 @@ static int components_read(struct reading *reading, struct fy_node *map, enum ki
     struct fy_node_pair *pair;
     void *walk = NULL;
 
-    if (is_empty(map))
+    if (node_is_empty(map))
         return 0;
     if (!fy_node_is_mapping(map)) {
         why_fail(reading->why, -EINVAL, "%s: a map was expected", kind_texts[kind]);
-        return at_node(reading, map);
+        return node_fail(reading, map);
     }
     while ((pair = fy_node_mapping_iterate(map, &walk)) != NULL) {
         struct fy_node *key = fy_node_pair_key(pair);
@@ -293,13 +110,13 @@ static int components_read(struct reading *reading, struct fy_node *map, enum ki
         if (*inout_count == CONFIG_COMPONENTS_MAX) {
             why_fail(reading->why, -EINVAL, "more than %d %s", CONFIG_COMPONENTS_MAX,
                      kind_texts[kind]);
-            return at_node(reading, key);
+            return node_fail(reading, key);
         }
-        component->name = arena_copy(&reading->config->arena, scalar_of(key));
+        component->name = arena_copy(&reading->config->arena, node_scalar(key));
         if (!component_type(kind, type_of(component->name), component, &size)) {
             why_fail(reading->why, -EINVAL, "%s: '%.*s' is not a known type", kind_texts[kind],
                      STR_ARGS(type_of(component->name)));
-            return at_node(reading, key);
+            return node_fail(reading, key);
         }
         if (kind == KIND_RECEIVER && str_equal(type_of(component->name), STR("otlp")))
             failed = otlp_settings_find(reading, value, &value);
@@ -309,7 +126,7 @@ static int components_read(struct reading *reading, struct fy_node *map, enum ki
         if (!component->self || snprintf(where, sizeof where, "%s.%.*s", kind_texts[kind],
                                          STR_ARGS(component->name)) < 0)
             return why_fail(reading->why, -ENOMEM, "out of memory");
-        if (settings_read(reading, value, component->settings, component->self, where) != 0)
+        if (node_settings(reading, value, component->settings, component->self, where) != 0)
             return -EINVAL;
         (*inout_count)++;
     }
@@ -323,21 +140,21 @@ static int references_read(struct reading *reading, struct fy_node *list, enum k
     struct fy_node *item;
     void *walk = NULL;
 
-    if (is_empty(list))
+    if (node_is_empty(list))
         return 0;
     if (!fy_node_is_sequence(list)) {
         why_fail(reading->why, -EINVAL, "%s: a list was expected", kind_texts[kind]);
-        return at_node(reading, list);
+        return node_fail(reading, list);
     }
     while ((item = fy_node_sequence_iterate(list, &walk)) != NULL) {
         size_t i = 0;
 
-        while (i < count && !str_equal(components[i].name, scalar_of(item)))
+        while (i < count && !str_equal(components[i].name, node_scalar(item)))
             i++;
         if (i == count) {
             why_fail(reading->why, -EINVAL, "'%.*s' is not defined under %s",
-                     STR_ARGS(scalar_of(item)), kind_texts[kind]);
-            return at_node(reading, item);
+                     STR_ARGS(node_scalar(item)), kind_texts[kind]);
+            return node_fail(reading, item);
         }
         components[i].is_used = true;
         if (out->count < CONFIG_COMPONENTS_MAX)
@@ -354,9 +171,9 @@ static int pipeline_read(struct reading *reading, struct fy_node *key, struct fy
 
     if (config->pipeline_count == CONFIG_PIPELINES_MAX) {
         why_fail(reading->why, -EINVAL, "more than %d pipelines", CONFIG_PIPELINES_MAX);
-        return at_node(reading, key);
+        return node_fail(reading, key);
     }
-    pipeline->name = arena_copy(&config->arena, scalar_of(key));
+    pipeline->name = arena_copy(&config->arena, node_scalar(key));
     while (signal < SIGNAL_COUNT &&
            !str_equal(type_of(pipeline->name), str_of(signal_text((enum signal)signal))))
         signal++;
@@ -364,7 +181,7 @@ static int pipeline_read(struct reading *reading, struct fy_node *key, struct fy
         why_fail(reading->why, -EINVAL,
                  "service.pipelines: '%.*s' is not traces, metrics or logs with its lists",
                  STR_ARGS(pipeline->name));
-        return at_node(reading, key);
+        return node_fail(reading, key);
     }
     pipeline->signal = (enum signal)signal;
     config->pipeline_count++;
@@ -382,7 +199,7 @@ static int pipeline_read(struct reading *reading, struct fy_node *key, struct fy
         why_fail(reading->why, -EINVAL,
                  "service.pipelines.%.*s: at least one receiver and one exporter are needed",
                  STR_ARGS(pipeline->name));
-        return at_node(reading, key);
+        return node_fail(reading, key);
     }
     return 0;
 }
@@ -391,18 +208,18 @@ static const char *const service_keys[] = {"pipelines", "telemetry", "extensions
 
 static int service_read(struct reading *reading, struct fy_node *key, struct fy_node *service)
 {
-    struct fy_node *pipelines = is_empty(service) || !fy_node_is_mapping(service)
+    struct fy_node *pipelines = node_is_empty(service) || !fy_node_is_mapping(service)
                                     ? NULL
                                     : fy_node_mapping_lookup_by_string(service, "pipelines", -1);
     struct fy_node_pair *pair;
     void *walk = NULL;
 
     if (pipelines &&
-        keys_check(reading, service, service_keys, "pipelines, telemetry or extensions"))
+        node_keys(reading, service, service_keys, "pipelines, telemetry or extensions"))
         return -EINVAL;
     if (!pipelines || !fy_node_is_mapping(pipelines)) {
         why_fail(reading->why, -EINVAL, "service.pipelines: a map of pipelines was expected");
-        return at_node(reading, key);
+        return node_fail(reading, key);
     }
     while ((pair = fy_node_mapping_iterate(pipelines, &walk)) != NULL) {
         if (pipeline_read(reading, fy_node_pair_key(pair), fy_node_pair_value(pair)) != 0)
@@ -414,7 +231,7 @@ static int service_read(struct reading *reading, struct fy_node *key, struct fy_
 static int api_read(struct reading *reading, struct fy_node *map)
 {
     struct api_settings api = {0};
-    const int failed = settings_read(reading, map, api_settings, &api, "api");
+    const int failed = node_settings(reading, map, api_settings, &api, "api");
 
     reading->config->api_endpoint = api.endpoint;
     reading->config->api_allowed_hosts = api.allowed_hosts;
@@ -437,9 +254,9 @@ static int root_read(struct reading *reading, struct fy_node *root)
 
     if (!root || !fy_node_is_mapping(root)) {
         why_fail(reading->why, -EINVAL, "a map with receivers, exporters and service was expected");
-        return at_node(reading, root);
+        return node_fail(reading, root);
     }
-    if (keys_check(reading, root, root_keys, "receivers, processors, exporters, service or api") ||
+    if (node_keys(reading, root, root_keys, "receivers, processors, exporters, service or api") ||
         components_read(reading, fy_node_mapping_lookup_by_string(root, "receivers", -1),
                         KIND_RECEIVER, config->receivers, &config->receiver_count) ||
         components_read(reading, fy_node_mapping_lookup_by_string(root, "processors", -1),

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// libfyaml's nodes as settings: each component's own table says what may stand there.
+
+#include "agent/config/node.h"
+
+#include <errno.h>
+#include <libfyaml.h>
+#include <stdlib.h>
+
+#include "libtrace/base/bytes.h"
+
+struct str node_scalar(struct fy_node *node)
+{
+    size_t len = 0;
+    const char *at = node ? fy_node_get_scalar(node, &len) : NULL;
+
+    return at ? (struct str){at, len} : (struct str){"", 0};
+}
+
+int node_fail(struct reading *reading, struct fy_node *node)
+{
+    struct fy_token *token = node ? fy_node_get_scalar_token(node) : NULL;
+    const struct fy_mark *mark = token ? fy_token_start_mark(token) : NULL;
+
+    if (!mark)
+        return why_prefix(reading->why, -EINVAL, "%s", reading->file);
+    return why_prefix(reading->why, -EINVAL, "%s:%d:%d", reading->file, mark->line + 1,
+                      mark->column + 1);
+}
+
+bool node_is_empty(struct fy_node *node)
+{
+    return !node || (fy_node_is_scalar(node) &&
+                     (node_scalar(node).len == 0 || str_equal(node_scalar(node), STR("null"))));
+}
+
+// ${NAME}, ${env:NAME}, ${NAME:-default}; $$ is a dollar sign.
+static int substitute(struct reading *reading, struct fy_node *node, struct str *out_text)
+{
+    struct str left = node_scalar(node);
+    struct bytes text = {.limit = 1 << 20};
+
+    while (left.len) {
+        const size_t dollar = str_find(left, '$');
+        struct str name;
+        char variable[256];
+        size_t end;
+        size_t colon;
+        const char *value;
+
+        bytes_add(&text, left.at, dollar);
+        left = str_from(left, dollar);
+        if (left.len < 2 || (left.at[1] != '$' && left.at[1] != '{')) {
+            bytes_add(&text, left.at, left.len ? 1 : 0);
+            left = str_from(left, 1);
+            continue;
+        }
+        if (left.at[1] == '$') {
+            bytes_add_byte(&text, '$');
+            left = str_from(left, 2);
+            continue;
+        }
+        end = str_find(left, '}');
+        name = (struct str){left.at + 2, end < left.len ? end - 2 : 0};
+        if (str_starts(name, STR("env:")))
+            name = str_from(name, 4);
+        colon = str_find(name, ':');
+        if (colon == 0 || colon >= sizeof variable ||
+            (colon < name.len && !str_starts(str_from(name, colon), STR(":-")))) {
+            bytes_done(&text);
+            why_fail(reading->why, -EINVAL, "'%.*s' is not a reference such as ${env:NAME}",
+                     STR_ARGS(node_scalar(node)));
+            return node_fail(reading, node);
+        }
+        memcpy(variable, name.at, colon);
+        variable[colon] = '\0';
+        value = getenv(variable);
+        if (value && *value)
+            bytes_add_str(&text, str_of(value));
+        else if (colon < name.len)
+            bytes_add_str(&text, str_from(name, colon + 2));
+        left = str_from(left, end + 1);
+    }
+    *out_text = arena_copy(&reading->config->arena, bytes_str(&text));
+    bytes_done(&text);
+    return out_text->at ? 0 : why_fail(reading->why, -ENOMEM, "out of memory");
+}
+
+// A list or map of scalars becomes one text, a line each.
+static int joined(struct reading *reading, struct fy_node *node, struct str *out_text)
+{
+    struct bytes text = {.limit = 1 << 20};
+    void *walk = NULL;
+    int failed = 0;
+
+    if (fy_node_is_scalar(node))
+        return substitute(reading, node, out_text);
+    if (fy_node_is_sequence(node)) {
+        struct fy_node *item;
+
+        while (!failed && (item = fy_node_sequence_iterate(node, &walk)) != NULL) {
+            struct str each = {"", 0};
+
+            failed = substitute(reading, item, &each);
+            bytes_format(&text, "%s%.*s", text.len ? "\n" : "", STR_ARGS(each));
+        }
+    } else {
+        struct fy_node_pair *pair;
+
+        while (!failed && (pair = fy_node_mapping_iterate(node, &walk)) != NULL) {
+            const struct str key = node_scalar(fy_node_pair_key(pair));
+            struct str each = {"", 0};
+
+            failed = substitute(reading, fy_node_pair_value(pair), &each);
+            bytes_format(&text, "%s%.*s\t%.*s", text.len ? "\n" : "", STR_ARGS(key),
+                         STR_ARGS(each));
+        }
+    }
+    *out_text = arena_copy(&reading->config->arena, bytes_str(&text));
+    bytes_done(&text);
+    return failed;
+}
+
+int node_settings(struct reading *reading, struct fy_node *map, const struct setting *table,
+                  void *owner, const char *where)
+{
+    struct fy_node_pair *pair;
+    void *walk = NULL;
+
+    if (settings_defaults(table, owner, reading->why) != 0)
+        return why_prefix(reading->why, -EINVAL, "%s", where);
+    if (node_is_empty(map))
+        return 0;
+    if (!fy_node_is_mapping(map)) {
+        why_fail(reading->why, -EINVAL, "%s: '%.*s' is not a map of settings", where,
+                 STR_ARGS(node_scalar(map)));
+        return node_fail(reading, map);
+    }
+    while ((pair = fy_node_mapping_iterate(map, &walk)) != NULL) {
+        struct fy_node *key = fy_node_pair_key(pair);
+        struct fy_node *value = fy_node_pair_value(pair);
+        const struct str name = node_scalar(key);
+        const struct setting *row = setting_find(table, name);
+        const bool is_compound =
+            row && (row->type == SETTING_TYPE_LIST || row->type == SETTING_TYPE_MAP);
+        struct str text = {"", 0};
+
+        if (!row) {
+            why_fail(reading->why, -EINVAL, "%s: '%.*s' is not a setting", where, STR_ARGS(name));
+            return node_fail(reading, key);
+        }
+        if (!is_compound && !fy_node_is_scalar(value)) {
+            why_fail(reading->why, -EINVAL, "%s: %.*s: one value was expected", where,
+                     STR_ARGS(name));
+            return node_fail(reading, key);
+        }
+        if (joined(reading, value, &text) != 0)
+            return -EINVAL;
+        if (setting_read(row, text, owner, &reading->config->arena, reading->why) != 0) {
+            why_prefix(reading->why, -EINVAL, "%s: %.*s", where, STR_ARGS(name));
+            return node_fail(reading, fy_node_is_scalar(value) ? value : key);
+        }
+    }
+    return 0;
+}
+
+int node_keys(struct reading *reading, struct fy_node *map, const char *const *known,
+              const char *expected)
+{
+    struct fy_node_pair *pair;
+    void *walk = NULL;
+
+    while ((pair = fy_node_mapping_iterate(map, &walk)) != NULL) {
+        const struct str name = node_scalar(fy_node_pair_key(pair));
+        size_t i = 0;
+
+        while (known[i] && !str_equal(str_of(known[i]), name))
+            i++;
+        if (!known[i]) {
+            why_fail(reading->why, -EINVAL, "'%.*s' is not %s", STR_ARGS(name), expected);
+            return node_fail(reading, fy_node_pair_key(pair));
+        }
+    }
+    return 0;
+}
