@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: Apache-2.0
+// One thread: accepts programs on a unix socket, takes their rings and drains them. Who a program
+// is says the kernel (SO_PEERCRED), never the program.
+
+#include "agent/receivers/ring.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "agent/log.h"
+#include "agent/stats.h"
+#include "libtrace/base/clock.h"
+#include "libtrace/base/ring.h"
+#include "libtrace/flow/peers.h"
+#include "libtrace/otlp/index.h"
+#include "libtrace/otlp/span.h"
+
+enum { GUESTS_MAX = 512, LOOK_MS = 200, TURN_BYTES = 4 << 20, BATCH_RECORDS = 4096 };
+
+struct guest {
+    int socket;
+    struct ring_reader *reader; // NULL until it was handed over
+    uint32_t pid;
+    bool is_gone;
+    uint64_t fixed;
+    uint64_t dropped;
+};
+
+struct ring_receiver {
+    struct str path;
+    // Not settings.
+    const struct outlet *outlet;
+    int listener;
+    int stop_fd;
+    int epoll;
+    pthread_t thread;
+    struct guest *guests[GUESTS_MAX];
+    size_t guest_count;
+};
+
+static const struct setting settings[] = {
+    {"socket", SETTING_TYPE_TEXT, offsetof(struct ring_receiver, path),
+     "/run/throughline/agent.sock", NULL, "The unix socket; THROUGHLINE_SOCKET wins."},
+    SETTING_END,
+};
+
+// What one ring gave in one turn: records of one scope become one group.
+struct turn {
+    struct guest *guest;
+    struct bytes bodies; // the records in a row
+    struct {
+        uint32_t entry;
+        uint32_t at;
+        uint32_t len;
+    } records[BATCH_RECORDS];
+    size_t count;
+};
+
+static void keep_record(void *self, const struct ring_record *record)
+{
+    struct turn *turn = self;
+
+    if (turn->count == BATCH_RECORDS)
+        return; // never: the turn's bytes are limited below that
+    turn->records[turn->count].entry = record->entry;
+    turn->records[turn->count].at = (uint32_t)turn->bodies.len;
+    turn->records[turn->count].len = (uint32_t)record->bytes.len;
+    turn->count++;
+    bytes_add_str(&turn->bodies, record->bytes);
+}
+
+static void group_write(struct turn *turn, struct bytes *wire)
+{
+    struct bytes resource = {.limit = 1 << 20};
+    struct bytes scope = {.limit = 1 << 20};
+    struct str *records = calloc(turn->count, sizeof records[0]);
+
+    // The first entry of the table is the resource (libtrace/sdk/hand_over.c).
+    ring_reader_entry(turn->guest->reader, 0, &resource);
+    for (size_t from = 0; records && from < turn->count;) {
+        const uint32_t entry = turn->records[from].entry;
+        size_t count = 0;
+
+        while (from + count < turn->count && turn->records[from + count].entry == entry) {
+            records[count] =
+                (struct str){(const char *)turn->bodies.at + turn->records[from + count].at,
+                             turn->records[from + count].len};
+            count++;
+        }
+        scope.len = 0;
+        ring_reader_entry(turn->guest->reader, entry, &scope);
+        otlp_group_write(wire, bytes_str(&resource), STR(""), bytes_str(&scope), STR(""), records,
+                         count);
+        from += count;
+    }
+    free(records);
+    bytes_done(&resource);
+    bytes_done(&scope);
+}
+
+// Hands the turn in; false when the pipeline is full and the ring must keep what it has.
+static bool turn_push(struct ring_receiver *self, struct turn *turn)
+{
+    struct bytes wire = {.limit = 64 << 20};
+    uint32_t wait_ms = 0;
+    size_t records = 0;
+    struct batch *batch;
+    int failed;
+
+    group_write(turn, &wire);
+    // The program may be hostile: its bytes are checked as those from a network.
+    if (wire.is_failed || otlp_check(SIGNAL_TRACES, bytes_str(&wire), &records, NULL) != 0) {
+        stats_add(&agent_stats, AGENT_ring_malformed, turn->count);
+        bytes_done(&wire);
+        return true;
+    }
+    batch = batch_new(SIGNAL_TRACES, wire.at, wire.len, records, clock_unix_ns());
+    failed = batch ? outlet_push(self->outlet, batch, &wait_ms) : -ENOMEM;
+    if (!failed)
+        stats_add(&agent_stats, AGENT_ring_records, records);
+    return !failed;
+}
+
+static void guest_counts(struct guest *guest)
+{
+    const uint64_t fixed = ring_reader_fixed(guest->reader);
+    const uint64_t dropped = ring_reader_dropped(guest->reader);
+
+    stats_add(&agent_stats, AGENT_ring_fixed, fixed - guest->fixed);
+    if (dropped > guest->dropped)
+        stats_add(&agent_stats, AGENT_ring_dropped, dropped - guest->dropped);
+    guest->fixed = fixed;
+    guest->dropped = dropped;
+}
+
+// Drains one ring. False when something had to stay because the pipeline is full.
+static bool guest_drain(struct ring_receiver *self, struct guest *guest, struct turn *turn)
+{
+    size_t got;
+
+    do {
+        // 32 bytes is the smallest record with its head, so the list of a turn cannot overflow.
+        const size_t limit = BATCH_RECORDS * 32 < TURN_BYTES ? BATCH_RECORDS * 32 : TURN_BYTES;
+
+        turn->guest = guest;
+        turn->count = 0;
+        turn->bodies.len = 0;
+        got = ring_reader_read(guest->reader, limit, guest->is_gone, keep_record, turn);
+        if (turn->count && !turn_push(self, turn)) {
+            ring_reader_rewind(guest->reader);
+            return false;
+        }
+        ring_reader_release(guest->reader);
+    } while (got);
+    guest_counts(guest);
+    return true;
+}
+
+static void guest_free(struct ring_receiver *self, struct guest *guest)
+{
+    if (guest->reader && self->outlet->peers)
+        peers_remove(self->outlet->peers, guest->pid);
+    ring_reader_free(guest->reader);
+    close(guest->socket);
+    free(guest);
+}
+
+static void watch(struct ring_receiver *self, int fd, struct guest *guest)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = guest};
+
+    if (epoll_ctl(self->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
+        log_warn("ring.watch", "error=\"%s\"", strerrordesc_np(errno));
+}
+
+static void guest_accept(struct ring_receiver *self)
+{
+    const int fd = accept4(self->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    struct ucred peer = {0};
+    socklen_t len = sizeof peer;
+    struct guest *guest;
+
+    if (fd < 0)
+        return;
+    guest = self->guest_count < GUESTS_MAX ? calloc(1, sizeof *guest) : NULL;
+    if (!guest || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0) {
+        stats_add(&agent_stats, AGENT_ring_refused, 1);
+        free(guest);
+        close(fd);
+        return;
+    }
+    guest->socket = fd;
+    guest->pid = (uint32_t)peer.pid;
+    self->guests[self->guest_count++] = guest;
+    watch(self, fd, guest);
+}
+
+// Takes the two descriptors of the one message a program sends.
+static void ring_take(struct ring_receiver *self, struct guest *guest, struct msghdr *message)
+{
+    struct cmsghdr *head = CMSG_FIRSTHDR(message);
+    struct why why = {""};
+    int descriptors[2];
+
+    if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS ||
+        head->cmsg_len != CMSG_LEN(sizeof descriptors))
+        return;
+    memcpy(descriptors, CMSG_DATA(head), sizeof descriptors);
+    if (guest->reader) {
+        close(descriptors[0]);
+        close(descriptors[1]);
+        return;
+    }
+    if (ring_reader_new(descriptors[0], descriptors[1], &guest->reader, &why) != 0) {
+        stats_add(&agent_stats, AGENT_ring_refused, 1);
+        log_warn("ring.refused", "pid=%u reason=\"%s\"", guest->pid, why.text);
+        guest->is_gone = true;
+        return;
+    }
+    if (self->outlet->peers)
+        peers_add(self->outlet->peers, guest->pid);
+    watch(self, ring_reader_event_fd(guest->reader), guest);
+    log_info("ring.open", "pid=%u", guest->pid);
+}
+
+static void guest_hear(struct ring_receiver *self, struct guest *guest)
+{
+    char hello[64];
+    struct iovec part = {hello, sizeof hello};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
+    } control;
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof control.bytes};
+    const ssize_t got = recvmsg(guest->socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    uint64_t wakes;
+
+    if (got > 0)
+        ring_take(self, guest, &message);
+    else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+        guest->is_gone = true;
+    // Empties the event of the ring, when that is what woke us.
+    if (guest->reader && read(ring_reader_event_fd(guest->reader), &wakes, sizeof wakes) < 0)
+        errno = 0;
+}
+
+static void look(struct ring_receiver *self, struct turn *turn)
+{
+    for (size_t i = 0; i < self->guest_count;) {
+        struct guest *guest = self->guests[i];
+        bool is_empty = true;
+
+        if (guest->reader) {
+            ring_reader_sleep(guest->reader);
+            is_empty = guest_drain(self, guest, turn);
+        }
+        // A program that is gone leaves when its ring has been read to the end.
+        if (guest->is_gone && is_empty) {
+            guest_free(self, guest);
+            self->guests[i] = self->guests[--self->guest_count];
+            continue;
+        }
+        i++;
+    }
+}
+
+static void *run(void *self_)
+{
+    struct ring_receiver *self = self_;
+    struct turn *turn = calloc(1, sizeof *turn);
+    bool is_stopping = !turn;
+
+    while (!is_stopping) {
+        struct epoll_event events[64];
+        const int count = epoll_wait(self->epoll, events, 64, LOOK_MS);
+
+        for (int i = 0; i < count; i++) {
+            if (events[i].data.ptr == &self->listener)
+                guest_accept(self);
+            else if (events[i].data.ptr == &self->stop_fd)
+                is_stopping = true;
+            else
+                guest_hear(self, events[i].data.ptr);
+        }
+        look(self, turn);
+    }
+    if (turn)
+        bytes_done(&turn->bodies);
+    free(turn);
+    return NULL;
+}
+
+static int listen_on(const char *path, struct why *why)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char folder[sizeof address.sun_path];
+    const size_t len = strlen(path);
+    char *slash;
+    int fd;
+
+    if (len >= sizeof address.sun_path)
+        return why_fail(why, -ENAMETOOLONG, "socket: '%s' is too long", path);
+    memcpy(address.sun_path, path, len + 1);
+    memcpy(folder, path, len + 1);
+    slash = strrchr(folder, '/');
+    if (slash && slash != folder) {
+        *slash = '\0';
+        if (mkdir(folder, 0755) != 0 && errno != EEXIST)
+            return why_fail(why, -errno, "socket: '%s' cannot be made: %s", folder,
+                            strerrordesc_np(errno));
+    }
+    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return why_fail(why, -errno, "socket: %s", strerrordesc_np(errno));
+    // A live agent answers; a name left behind by a dead one does not, and is replaced.
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) {
+        close(fd);
+        return why_fail(why, -EADDRINUSE, "socket: another agent listens on '%s'", path);
+    }
+    unlink(path);
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || chmod(path, 0666) != 0 ||
+        listen(fd, 128) != 0) {
+        const int failed = -errno;
+
+        close(fd);
+        return why_fail(why, failed, "socket: cannot listen on '%s': %s", path,
+                        strerrordesc_np(-failed));
+    }
+    return fd;
+}
+
+static int ring_open(void *self_, const struct outlet *outlet, struct why *why)
+{
+    struct ring_receiver *self = self_;
+    const char *given = getenv("THROUGHLINE_SOCKET");
+    char path[256];
+    struct epoll_event event = {.events = EPOLLIN};
+
+    if (given && *given)
+        self->path = str_of(given);
+    if (self->path.len >= sizeof path)
+        return why_fail(why, -ENAMETOOLONG, "socket: the name is too long");
+    memcpy(path, self->path.at, self->path.len);
+    path[self->path.len] = '\0';
+    self->outlet = outlet;
+    self->listener = listen_on(path, why);
+    if (self->listener < 0)
+        return self->listener;
+    self->stop_fd = eventfd(0, EFD_CLOEXEC);
+    self->epoll = epoll_create1(EPOLL_CLOEXEC);
+    event.data.ptr = &self->listener;
+    epoll_ctl(self->epoll, EPOLL_CTL_ADD, self->listener, &event);
+    event.data.ptr = &self->stop_fd;
+    epoll_ctl(self->epoll, EPOLL_CTL_ADD, self->stop_fd, &event);
+    if (pthread_create(&self->thread, NULL, run, self) != 0)
+        return why_fail(why, -EAGAIN, "no thread to read rings");
+    return 0;
+}
+
+static void ring_close(void *self_)
+{
+    struct ring_receiver *self = self_;
+    const uint64_t one = 1;
+
+    if (write(self->stop_fd, &one, sizeof one) < 0)
+        log_error("ring.stop", "error=\"%s\"", strerrordesc_np(errno));
+    pthread_join(self->thread, NULL);
+    for (size_t i = 0; i < self->guest_count; i++)
+        guest_free(self, self->guests[i]);
+    close(self->listener);
+    close(self->stop_fd);
+    close(self->epoll);
+}
+
+const struct receiver ring_receiver = {
+    .name = "ring",
+    .settings = settings,
+    .size = sizeof(struct ring_receiver),
+    .open = ring_open,
+    .close = ring_close,
+};

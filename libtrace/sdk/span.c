@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: Apache-2.0
+// Spans. Attributes, events and links are encoded as OTLP bytes when they are given; the end puts
+// ids and times around them, straight into the ring. Spans are kept per thread and used again, so
+// that none is allocated once a thread is warm.
+
+#include <throughline/throughline.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "libtrace/base/clock.h"
+#include "libtrace/otlp/varint.h"
+#include "libtrace/sdk/hand_over.h"
+
+enum {
+    INLINE_BYTES = 2048,
+    BODY_BYTES_MAX = 64 * 1024,
+    NAME_BYTES_MAX = 255,
+    KEEP_MAX = 64,
+    HEAD_BYTES_MAX = 128 + NAME_BYTES_MAX,
+};
+
+struct tl_span {
+    struct tl_context context;
+    uint8_t parent_id[8];
+    bool has_parent;
+    bool parent_is_remote;
+    enum tl_kind kind;
+    enum tl_status status;
+    uint64_t start_ns;
+    uint32_t dropped_attributes;
+    uint32_t name_len;
+    char name[NAME_BYTES_MAX + 1];
+    struct bytes body; // attributes, events, links, status message: encoded
+    struct tl_span *next;
+};
+
+struct thread_state {
+    uint64_t random[4];
+    bool is_seeded;
+    bool is_watched;
+    unsigned fork_count;
+    struct tl_span *kept;
+    unsigned kept_count;
+    struct tl_span *current;
+};
+
+static _Thread_local struct thread_state thread;
+static pthread_key_t thread_end;
+static pthread_once_t thread_end_once = PTHREAD_ONCE_INIT;
+static _Atomic uint64_t dropped_without_ring;
+static _Atomic unsigned forks;
+
+static void count_fork(void)
+{
+    atomic_fetch_add(&forks, 1);
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, count_fork);
+}
+
+static uint64_t rotate(uint64_t value, int by)
+{
+    return value << by | value >> (64 - by);
+}
+
+// xoshiro256++ (Blackman, Vigna 2019), seeded by the kernel for each thread and after each fork.
+static uint64_t random_next(void)
+{
+    uint64_t *s = thread.random;
+    uint64_t result;
+    uint64_t t;
+
+    if (!thread.is_seeded ||
+        thread.fork_count != atomic_load_explicit(&forks, memory_order_relaxed)) {
+        if (getrandom(s, sizeof thread.random, GRND_NONBLOCK) != sizeof thread.random) {
+            s[0] ^= clock_unix_ns();
+            s[1] ^= (uint64_t)(uintptr_t)&thread;
+            s[2] ^= clock_mono_ns();
+            s[3] |= 1;
+        }
+        thread.is_seeded = true;
+        thread.fork_count = atomic_load_explicit(&forks, memory_order_relaxed);
+    }
+    result = rotate(s[0] + s[3], 23) + s[0];
+    t = s[1] << 17;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= t;
+    s[3] = rotate(s[3], 45);
+    return result;
+}
+
+static void id_make(uint8_t *out_id, size_t len)
+{
+    for (size_t at = 0; at < len; at += 8) {
+        uint64_t random = random_next();
+
+        // Zero is no id; once in 2^64.
+        random |= random == 0;
+        memcpy(out_id + at, &random, 8);
+    }
+}
+
+static struct tl_span *span_take(void)
+{
+    struct tl_span *span = thread.kept;
+    struct bytes body;
+
+    if (span) {
+        thread.kept = span->next;
+        thread.kept_count--;
+        body = span->body;
+        body.len = 0;
+        body.is_failed = false;
+        span->body = body;
+        return span;
+    }
+    span = calloc(1, sizeof *span);
+    if (!span)
+        return NULL;
+    span->body.limit = BODY_BYTES_MAX;
+    bytes_reserve(&span->body, INLINE_BYTES);
+    return span;
+}
+
+static void kept_free(void *self)
+{
+    struct thread_state *state = self;
+
+    while (state->kept) {
+        struct tl_span *next = state->kept->next;
+
+        bytes_done(&state->kept->body);
+        free(state->kept);
+        state->kept = next;
+    }
+    state->kept_count = 0;
+}
+
+static void thread_end_make(void)
+{
+    pthread_key_create(&thread_end, kept_free);
+}
+
+// A span is kept for the thread's next one; what is kept goes with the thread.
+static void span_keep(struct tl_span *span)
+{
+    if (!thread.is_watched) {
+        pthread_once(&thread_end_once, thread_end_make);
+        thread.is_watched = pthread_setspecific(thread_end, &thread) == 0;
+    }
+    if (thread.kept_count >= KEEP_MAX) {
+        bytes_done(&span->body);
+        free(span);
+        return;
+    }
+    span->next = thread.kept;
+    thread.kept = span;
+    thread.kept_count++;
+}
+
+void tl_init(void)
+{
+    uint32_t scope;
+
+    hand_over_ring(&scope);
+    hand_over_tick(clock_unix_ns());
+}
+
+struct tl_span *tl_span_start(const char *name, enum tl_kind kind, const struct tl_context *parent)
+{
+    struct tl_span *span;
+    struct tl_context current;
+
+    if (hand_over_is_disabled())
+        return NULL;
+    span = span_take();
+    if (!span)
+        return NULL;
+    if (!parent && thread.current) {
+        current = thread.current->context;
+        parent = &current;
+    }
+    span->has_parent = false;
+    span->kind = kind;
+    span->status = TL_STATUS_UNSET;
+    span->dropped_attributes = 0;
+    tl_span_name(span, name);
+    id_make(span->context.span_id, 8);
+    span->context.is_remote = false;
+    if (parent) {
+        for (int i = 0; i < 16; i++)
+            span->has_parent |= parent->trace_id[i] != 0;
+    }
+    if (span->has_parent) {
+        memcpy(span->context.trace_id, parent->trace_id, 16);
+        memcpy(span->parent_id, parent->span_id, 8);
+        span->context.flags = (uint8_t)(parent->flags | 1);
+        span->parent_is_remote = parent->is_remote;
+    } else {
+        id_make(span->context.trace_id, 16);
+        span->context.flags = 3; // sampled, random
+        span->parent_is_remote = false;
+    }
+    span->start_ns = clock_unix_ns();
+    return span;
+}
+
+void tl_span_name(struct tl_span *span, const char *name)
+{
+    const size_t len = name ? strlen(name) : 0;
+
+    if (!span)
+        return;
+    span->name_len = (uint32_t)(len < NAME_BYTES_MAX ? len : NAME_BYTES_MAX);
+    if (span->name_len)
+        memcpy(span->name, name, span->name_len);
+}
+
+struct tl_attribute tl_attribute_string(const char *key, const char *text)
+{
+    return (struct tl_attribute){.key = key,
+                                 .type = TL_TYPE_STRING,
+                                 .string = text ? text : "",
+                                 .string_len = text ? strlen(text) : 0};
+}
+
+struct tl_attribute tl_attribute_integer(const char *key, enum tl_type type, int64_t value)
+{
+    return (struct tl_attribute){.key = key, .type = type, .integer = value};
+}
+
+struct tl_attribute tl_attribute_double(const char *key, double value)
+{
+    return (struct tl_attribute){.key = key, .type = TL_TYPE_DOUBLE, .number = value};
+}
+
+// AnyValue at `to` (room for string_len + 16): returns its length.
+static size_t value_put(uint8_t *to, const struct tl_attribute *attribute)
+{
+    uint8_t *at = to;
+
+    switch (attribute->type) {
+    case TL_TYPE_STRING:
+        *at++ = 1 << 3 | WIRE_BYTES;
+        at += varint_put(at, attribute->string_len);
+        memcpy(at, attribute->string, attribute->string_len);
+        return (size_t)(at - to) + attribute->string_len;
+    case TL_TYPE_BOOL:
+        *at++ = 2 << 3 | WIRE_VARINT;
+        *at++ = attribute->integer != 0;
+        return 2;
+    case TL_TYPE_INT:
+        *at++ = 3 << 3 | WIRE_VARINT;
+        return 1 + varint_put(at, (uint64_t)attribute->integer);
+    case TL_TYPE_DOUBLE:
+        *at++ = 4 << 3 | WIRE_FIXED64;
+        memcpy(at, &attribute->number, 8);
+        return 9;
+    }
+    return 0;
+}
+
+static size_t value_bytes(const struct tl_attribute *attribute)
+{
+    switch (attribute->type) {
+    case TL_TYPE_STRING:
+        return 1 + varint_size(attribute->string_len) + attribute->string_len;
+    case TL_TYPE_BOOL:
+        return 2;
+    case TL_TYPE_INT:
+        return 1 + varint_size((uint64_t)attribute->integer);
+    case TL_TYPE_DOUBLE:
+        return 9;
+    }
+    return 0;
+}
+
+// One KeyValue as field `number`. False when there is no room.
+static bool attribute_put(struct bytes *out, uint32_t number, const struct tl_attribute *attribute)
+{
+    const size_t key_len = attribute->key ? strlen(attribute->key) : 0;
+    const size_t value_len = value_bytes(attribute);
+    const size_t inner =
+        1 + varint_size(key_len) + key_len + 1 + varint_size(value_len) + value_len;
+    uint8_t *to = bytes_reserve(out, inner + 8);
+    uint8_t *const start = to;
+
+    if (!to) {
+        out->is_failed = false; // the attribute is dropped, the span goes on
+        return false;
+    }
+    *to++ = (uint8_t)(number << 3 | WIRE_BYTES);
+    to += varint_put(to, inner);
+    *to++ = 1 << 3 | WIRE_BYTES;
+    to += varint_put(to, key_len);
+    if (key_len)
+        memcpy(to, attribute->key, key_len);
+    to += key_len;
+    *to++ = 2 << 3 | WIRE_BYTES;
+    to += varint_put(to, value_len);
+    to += value_put(to, attribute);
+    out->len += (size_t)(to - start);
+    return true;
+}
+
+void tl_span_set(struct tl_span *span, const struct tl_attribute *attributes, size_t count)
+{
+    if (!span)
+        return;
+    for (size_t i = 0; i < count; i++)
+        span->dropped_attributes += !attribute_put(&span->body, 9, &attributes[i]);
+}
+
+void tl_span_set_one(struct tl_span *span, struct tl_attribute attribute)
+{
+    tl_span_set(span, &attribute, 1);
+}
+
+void tl_span_event(struct tl_span *span, const char *name, const struct tl_attribute *attributes,
+                   size_t count)
+{
+    struct bytes event = {.limit = BODY_BYTES_MAX};
+
+    if (!span)
+        return;
+    fixed64_write(&event, 1, clock_unix_ns());
+    body_write(&event, 2, str_of(name ? name : ""));
+    for (size_t i = 0; i < count; i++)
+        attribute_put(&event, 3, &attributes[i]);
+    if (span->body.len + event.len + 16 < BODY_BYTES_MAX)
+        body_write(&span->body, 11, bytes_str(&event));
+    bytes_done(&event);
+}
+
+void tl_span_link(struct tl_span *span, const struct tl_context *to)
+{
+    struct bytes link = {.limit = 256};
+
+    if (!span || !to)
+        return;
+    body_write(&link, 1, (struct str){(const char *)to->trace_id, 16});
+    body_write(&link, 2, (struct str){(const char *)to->span_id, 8});
+    fixed32_write(&link, 6, to->flags | 0x100u | (to->is_remote ? 0x200u : 0));
+    if (span->body.len + link.len + 16 < BODY_BYTES_MAX)
+        body_write(&span->body, 13, bytes_str(&link));
+    bytes_done(&link);
+}
+
+void tl_span_status(struct tl_span *span, enum tl_status status, const char *message)
+{
+    uint8_t head[16];
+    size_t len = 0;
+    struct str text = str_of(status == TL_STATUS_ERROR && message ? message : "");
+
+    if (!span || status == TL_STATUS_UNSET)
+        return;
+    if (text.len > 1024)
+        text.len = 1024;
+    head[len++] = 3 << 3 | WIRE_VARINT;
+    head[len++] = (uint8_t)status;
+    if (span->body.len + text.len + 32 > BODY_BYTES_MAX)
+        return;
+    // Written again it merges: protobuf keeps the last value of each field.
+    tag_write(&span->body, 15, WIRE_BYTES);
+    varint_write(&span->body, len + (text.len ? 1 + varint_size(text.len) + text.len : 0));
+    bytes_add(&span->body, head, len);
+    if (text.len)
+        body_write(&span->body, 2, text);
+}
+
+static uint8_t *id_put(uint8_t *to, uint8_t number, const uint8_t *id, uint8_t len)
+{
+    *to++ = (uint8_t)(number << 3 | WIRE_BYTES);
+    *to++ = len;
+    memcpy(to, id, len);
+    return to + len;
+}
+
+static uint8_t *time_put(uint8_t *to, uint8_t number, uint64_t ns)
+{
+    *to++ = (uint8_t)(number << 3 | WIRE_FIXED64);
+    memcpy(to, &ns, 8); // little-endian, as every machine we run on
+    return to + 8;
+}
+
+// Everything but the body. Returns its length.
+static size_t head_put(uint8_t *start, const struct tl_span *span, uint64_t end_ns)
+{
+    uint8_t *to = start;
+    const uint32_t flags = span->context.flags | 0x100u | (span->parent_is_remote ? 0x200u : 0);
+
+    to = id_put(to, 1, span->context.trace_id, 16);
+    to = id_put(to, 2, span->context.span_id, 8);
+    if (span->has_parent)
+        to = id_put(to, 4, span->parent_id, 8);
+    *to++ = 5 << 3 | WIRE_BYTES;
+    to += varint_put(to, span->name_len);
+    memcpy(to, span->name, span->name_len);
+    to += span->name_len;
+    *to++ = 6 << 3 | WIRE_VARINT;
+    *to++ = (uint8_t)span->kind;
+    to = time_put(to, 7, span->start_ns);
+    to = time_put(to, 8, end_ns);
+    if (span->dropped_attributes) {
+        *to++ = 10 << 3 | WIRE_VARINT;
+        to += varint_put(to, span->dropped_attributes);
+    }
+    // Field 16 needs two bytes of tag.
+    to += varint_put(to, 16 << 3 | WIRE_FIXED32);
+    memcpy(to, &flags, 4);
+    return (size_t)(to + 4 - start);
+}
+
+void tl_span_end(struct tl_span *span)
+{
+    uint8_t head[HEAD_BYTES_MAX];
+    struct ring_slot slot;
+    struct ring *ring;
+    uint32_t scope;
+    size_t head_len;
+    uint64_t end_ns;
+
+    if (!span)
+        return;
+    end_ns = clock_unix_ns();
+    if (end_ns < span->start_ns)
+        end_ns = span->start_ns;
+    head_len = head_put(head, span, end_ns);
+    ring = hand_over_ring(&scope);
+    if (!ring)
+        atomic_fetch_add_explicit(&dropped_without_ring, 1, memory_order_relaxed);
+    else if (ring_reserve(ring, (uint32_t)(head_len + span->body.len), scope, &slot)) {
+        memcpy(slot.at, head, head_len);
+        memcpy(slot.at + head_len, span->body.at, span->body.len);
+        ring_commit(ring, &slot);
+    }
+    if (thread.current == span)
+        thread.current = NULL;
+    span_keep(span);
+    hand_over_tick(end_ns);
+}
+
+struct tl_context tl_span_context(const struct tl_span *span)
+{
+    return span ? span->context : (struct tl_context){0};
+}
+
+struct tl_span *tl_current(void)
+{
+    return thread.current;
+}
+
+struct tl_span *tl_current_set(struct tl_span *span)
+{
+    struct tl_span *former = thread.current;
+
+    thread.current = span;
+    return former;
+}
+
+uint64_t tl_dropped_spans(void)
+{
+    uint32_t scope;
+    struct ring *ring = hand_over_ring(&scope);
+
+    return atomic_load(&dropped_without_ring) + (ring ? ring_dropped(ring) : 0);
+}

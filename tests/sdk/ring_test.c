@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+// What was committed is read once and in order, whatever happens to the writer; a hostile ring is
+// refused or harmless.
+
+#include "tests/support/check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <throughline/throughline.h>
+
+#include "libtrace/base/ring.h"
+#include "libtrace/otlp/index.h"
+#include "libtrace/otlp/span.h"
+#include "libtrace/sdk/hand_over.h"
+
+static struct ring_reader *reader_of_ring(const struct ring *ring)
+{
+    struct ring_reader *reader = NULL;
+
+    assert_int_equal(ring_reader_new(dup(ring_fd(ring)), dup(ring_event_fd(ring)), &reader, NULL),
+                     0);
+    return reader;
+}
+
+static bool put(struct ring *ring, uint32_t number, uint32_t len)
+{
+    struct ring_slot slot;
+
+    if (!ring_reserve(ring, len, 0, &slot))
+        return false;
+    memset(slot.at, 0, len);
+    memcpy(slot.at, &number, sizeof number);
+    ring_commit(ring, &slot);
+    return true;
+}
+
+struct seen {
+    uint32_t count;
+    uint32_t next;
+    bool is_in_order;
+};
+
+static void see(void *self, const struct ring_record *record)
+{
+    struct seen *seen = self;
+    uint32_t number;
+
+    memcpy(&number, record->bytes.at, sizeof number);
+    seen->is_in_order &= number == seen->next;
+    seen->next = number + 1;
+    seen->count++;
+}
+
+static void records_come_in_order_over_many_laps(void **state)
+{
+    struct ring *ring = ring_new(1, 4096);
+    struct ring_reader *reader = reader_of_ring(ring);
+    struct seen seen = {.is_in_order = true};
+    uint32_t number = 0;
+
+    (void)state;
+    for (int lap = 0; lap < 2000; lap++) {
+        for (int i = 0; i < 7; i++, number++)
+            assert_true(put(ring, number, 20 + number % 300));
+        ring_reader_read(reader, 1 << 20, false, see, &seen);
+        ring_reader_release(reader);
+    }
+    assert_int_equal(seen.count, number);
+    assert_true(seen.is_in_order);
+    ring_reader_free(reader);
+    ring_free(ring);
+}
+
+static void a_full_ring_drops_the_newest_and_counts(void **state)
+{
+    struct ring *ring = ring_new(1, 4096);
+    struct ring_reader *reader = reader_of_ring(ring);
+    struct seen seen = {.is_in_order = true};
+    uint32_t kept = 0;
+
+    (void)state;
+    for (uint32_t i = 0; i < 100; i++)
+        kept += put(ring, i, 100);
+    assert_int_equal(ring_dropped(ring), 100 - kept);
+    ring_reader_read(reader, 1 << 20, false, see, &seen);
+    assert_int_equal(seen.count, kept);
+    assert_true(seen.is_in_order);
+    // Until it is released the room is not given back; a rewind reads it again.
+    assert_false(put(ring, 0, 100));
+    ring_reader_rewind(reader);
+    seen = (struct seen){.is_in_order = true};
+    ring_reader_read(reader, 1 << 20, false, see, &seen);
+    assert_int_equal(seen.count, kept);
+    ring_reader_release(reader);
+    assert_true(put(ring, 0, 100));
+    ring_reader_free(reader);
+    ring_free(ring);
+}
+
+static void a_slot_whose_writer_died_is_passed_over(void **state)
+{
+    struct ring *ring = ring_new(1, 4096);
+    struct ring_reader *reader = reader_of_ring(ring);
+    struct seen seen = {.is_in_order = true};
+    struct ring_slot never;
+
+    (void)state;
+    put(ring, 0, 40);
+    assert_true(ring_reserve(ring, 200, 0, &never));
+    put(ring, 1, 40);
+    ring_reader_read(reader, 1 << 20, false, see, &seen);
+    assert_int_equal(seen.count, 1);
+    ring_reader_read(reader, 1 << 20, true, see, &seen);
+    assert_int_equal(seen.count, 2);
+    assert_true(seen.is_in_order);
+    assert_true(ring_reader_fixed(reader) > 0);
+    ring_reader_free(reader);
+    ring_free(ring);
+}
+
+enum { THREADS = 4, EACH = 20000 };
+
+static void *write_many(void *self)
+{
+    for (uint32_t i = 0; i < EACH;) {
+        if (put(self, i, 50))
+            i++;
+        else
+            sched_yield();
+    }
+    return NULL;
+}
+
+static void count_one(void *self, const struct ring_record *record)
+{
+    assert_int_equal(record->bytes.len, 50);
+    (*(size_t *)self)++;
+}
+
+static void nothing_is_lost_among_threads(void **state)
+{
+    struct ring *ring = ring_new(2, 65536);
+    struct ring_reader *reader = reader_of_ring(ring);
+    pthread_t threads[THREADS];
+    size_t count = 0;
+
+    (void)state;
+    for (int i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, write_many, ring);
+    while (count < THREADS * EACH) {
+        ring_reader_read(reader, 1 << 20, false, count_one, &count);
+        ring_reader_release(reader);
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(count, THREADS * EACH);
+    ring_reader_free(reader);
+    ring_free(ring);
+}
+
+static void hostile_rings_are_refused(void **state)
+{
+    struct ring_reader *reader = NULL;
+    struct why why;
+    int fd;
+
+    (void)state;
+    fd = memfd_create("x", MFD_ALLOW_SEALING);
+    assert_int_equal(ring_reader_new(fd, dup(0), &reader, &why), -EBADMSG);
+    assert_string_equal(why.text, "the ring is not sealed against resizing");
+    fd = memfd_create("x", MFD_ALLOW_SEALING);
+    assert_int_equal(ftruncate(fd, 1 << 20), 0);
+    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
+    assert_int_equal(ring_reader_new(fd, dup(0), &reader, &why), -EBADMSG);
+    assert_string_equal(why.text, "the ring is of another version");
+}
+
+struct ended {
+    size_t count;
+    struct span last;
+    struct arena arena;
+};
+
+static void read_span(void *self, const struct ring_record *record)
+{
+    struct ended *ended = self;
+    const struct str kept = arena_copy(&ended->arena, record->bytes);
+
+    assert_int_equal(span_read(kept, &ended->arena, &ended->last, NULL), 0);
+    ended->count++;
+}
+
+static void spans_outlive_a_killed_process(void **state)
+{
+    struct ended ended = {0};
+    struct ring_reader *reader;
+    int ready[2];
+    uint32_t scope;
+    struct ring *ring;
+    pid_t child;
+
+    (void)state;
+    // The ring is made first and inherited by its descriptor; the child writes with its own copy.
+    ring = hand_over_ring(&scope);
+    (void)ring;
+    assert_int_equal(pipe(ready), 0);
+    child = fork();
+    if (child == 0) {
+        struct ring *own = hand_over_ring(&scope);
+        int fds[2] = {ring_fd(own), ring_event_fd(own)};
+
+        for (int i = 0; i < 100; i++) {
+            struct tl_span *span = tl_span_start("work", TL_INTERNAL, NULL);
+
+            tl_span_set_one(span, TL_INT("i", i));
+            tl_span_status(span, TL_STATUS_ERROR, "why");
+            tl_span_end(span);
+        }
+        if (write(ready[1], fds, sizeof fds) < 0)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    {
+        int fds[2];
+        char path[64];
+        int copies[2];
+
+        assert_int_equal(read(ready[0], fds, sizeof fds), sizeof fds);
+        // The agent got its copies over the socket long before; here /proc gives them.
+        for (int i = 0; i < 2; i++) {
+            snprintf(path, sizeof path, "/proc/%d/fd/%d", child, fds[i]);
+            copies[i] = i ? dup(0) : open(path, O_RDWR | O_CLOEXEC);
+        }
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+        assert_int_equal(ring_reader_new(copies[0], copies[1], &reader, NULL), 0);
+    }
+    arena_init(&ended.arena, 0);
+    ring_reader_read(reader, 1 << 20, true, read_span, &ended);
+    assert_int_equal(ended.count, 100);
+    assert_str(ended.last.name, "work");
+    assert_int_equal(ended.last.attributes.at[0].value.integer, 99);
+    assert_str(ended.last.status_message, "why");
+    assert_int_equal(ended.last.status, SPAN_STATUS_ERROR);
+    arena_done(&ended.arena);
+    ring_reader_free(reader);
+    close(ready[0]);
+    close(ready[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(records_come_in_order_over_many_laps),
+        cmocka_unit_test(a_full_ring_drops_the_newest_and_counts),
+        cmocka_unit_test(a_slot_whose_writer_died_is_passed_over),
+        cmocka_unit_test(nothing_is_lost_among_threads),
+        cmocka_unit_test(hostile_rings_are_refused),
+        cmocka_unit_test(spans_outlive_a_killed_process),
+    };
+
+    setenv("THROUGHLINE_SOCKET", "/nonexistent/agent.sock", 1);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
