@@ -91,6 +91,9 @@ TL_API bool tl_traceparent_write(const struct tl_context *context, char out_text
 // Reads a traceparent of `len` bytes. False leaves out_context untouched.
 TL_API bool tl_traceparent_read(const char *text, size_t len, struct tl_context *out_context);
 
+// "0.1.0". Lives for ever.
+TL_API const char *tl_version(void);
+
 // Spans that found no room since the process began.
 TL_API uint64_t tl_dropped_spans(void);
 
