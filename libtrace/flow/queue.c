@@ -21,6 +21,12 @@ struct queue {
     size_t count;
     size_t bytes;
     size_t records;
+    // What a waiting taker waits for. Below that a push wakes nobody: a wake costs more than the
+    // push.
+    size_t waiters;
+    size_t wake_count;
+    size_t wake_records;
+    size_t wake_bytes;
     bool is_closed;
 };
 
@@ -83,6 +89,15 @@ static bool grow(struct queue *queue)
     return true;
 }
 
+// True when a taker that waits has reason to look again.
+static bool should_wake(const struct queue *queue, const struct batch *newest)
+{
+    return queue->waiters &&
+           (queue->count >= queue->wake_count || queue->records >= queue->wake_records ||
+            queue->bytes >= queue->wake_bytes ||
+            batch_signal(newest) != batch_signal(slot_at(queue, 0)));
+}
+
 int queue_push(struct queue *queue, struct batch *batch)
 {
     const size_t bytes = batch_bytes(batch);
@@ -99,7 +114,8 @@ int queue_push(struct queue *queue, struct batch *batch)
         queue->count++;
         queue->bytes += bytes;
         queue->records += batch_records(batch);
-        pthread_cond_broadcast(&queue->changed);
+        if (should_wake(queue, batch))
+            pthread_cond_broadcast(&queue->changed);
     }
     pthread_mutex_unlock(&queue->lock);
     if (failed) {
@@ -140,17 +156,33 @@ static size_t mergeable(const struct queue *queue, const struct take_limits *lim
     return count;
 }
 
-// Waits on the condition until the time; false when that time has come.
-static bool wait_until(struct queue *queue, uint64_t mono_ns)
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+// Waits until the time (0: none), for one batch when the queue is empty, else for a full result;
+// false when that time has come.
+static bool wait_until(struct queue *queue, const struct take_limits *limits, uint64_t mono_ns)
 {
     const struct timespec until = {(time_t)(mono_ns / NS_PER_SECOND),
                                    (long)(mono_ns % NS_PER_SECOND)};
+    const size_t records = limits->max_records ? limits->max_records : SIZE_MAX;
+    const size_t bytes = limits->max_bytes ? limits->max_bytes : SIZE_MAX;
+    const bool is_first = queue->waiters++ == 0;
+    int result = 0;
 
-    if (mono_ns == 0) {
+    // Several takers: the one that needs least decides.
+    queue->wake_count =
+        smaller(queue->count ? MERGE_MAX : 1, is_first ? SIZE_MAX : queue->wake_count);
+    queue->wake_records = smaller(records, is_first ? SIZE_MAX : queue->wake_records);
+    queue->wake_bytes = smaller(bytes, is_first ? SIZE_MAX : queue->wake_bytes);
+    if (mono_ns == 0)
         pthread_cond_wait(&queue->changed, &queue->lock);
-        return true;
-    }
-    return pthread_cond_timedwait(&queue->changed, &queue->lock, &until) != ETIMEDOUT;
+    else
+        result = pthread_cond_timedwait(&queue->changed, &queue->lock, &until);
+    queue->waiters--;
+    return result != ETIMEDOUT;
 }
 
 static struct batch *take_parts(struct queue *queue, size_t count)
@@ -192,7 +224,7 @@ struct batch *queue_take(struct queue *queue, const struct take_limits *limits,
 
         if (queue->count == 0) {
             first_seen_ns = 0;
-            if (queue->is_closed || !wait_until(queue, deadline_mono_ns))
+            if (queue->is_closed || !wait_until(queue, limits, deadline_mono_ns))
                 break;
             continue;
         }
@@ -205,7 +237,7 @@ struct batch *queue_take(struct queue *queue, const struct take_limits *limits,
             if (until == 0 || ripe_ns < until)
                 until = ripe_ns;
             if (clock_mono_ns() < ripe_ns) {
-                if (!wait_until(queue, until) && deadline_mono_ns &&
+                if (!wait_until(queue, limits, until) && deadline_mono_ns &&
                     clock_mono_ns() >= deadline_mono_ns && clock_mono_ns() < ripe_ns)
                     break;
                 continue;

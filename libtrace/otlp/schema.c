@@ -343,13 +343,6 @@ const struct message *schema_request(enum signal signal)
     return &traces_request;
 }
 
-const struct field *message_field(const struct message *message, uint64_t number)
-{
-    if (number == 0 || number > MESSAGE_FIELD_MAX || message->field_of[number] == 0)
-        return NULL;
-    return &message->fields[message->field_of[number] - 1];
-}
-
 enum wire_type field_wire_type(enum field_type type)
 {
     switch (type) {

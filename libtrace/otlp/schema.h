@@ -48,6 +48,12 @@ struct message {
 // Export...ServiceRequest of that signal.
 const struct message *schema_request(enum signal signal);
 
-const struct field *message_field(const struct message *message, uint64_t number);
+// Inline: every field of every record passes here.
+static inline const struct field *message_field(const struct message *message, uint64_t number)
+{
+    if (number == 0 || number > MESSAGE_FIELD_MAX || message->field_of[number] == 0)
+        return NULL;
+    return &message->fields[message->field_of[number] - 1];
+}
 
 enum wire_type field_wire_type(enum field_type type);

@@ -179,7 +179,7 @@ struct tl_span *tl_span_start(const char *name, enum tl_kind kind, const struct 
     struct tl_span *span;
     struct tl_context current;
 
-    if (hand_over_is_disabled())
+    if (!thread.is_seeded && hand_over_is_disabled())
         return NULL;
     span = span_take();
     if (!span)
@@ -224,24 +224,6 @@ void tl_span_name(struct tl_span *span, const char *name)
         memcpy(span->name, name, span->name_len);
 }
 
-struct tl_attribute tl_attribute_string(const char *key, const char *text)
-{
-    return (struct tl_attribute){.key = key,
-                                 .type = TL_TYPE_STRING,
-                                 .string = text ? text : "",
-                                 .string_len = text ? strlen(text) : 0};
-}
-
-struct tl_attribute tl_attribute_integer(const char *key, enum tl_type type, int64_t value)
-{
-    return (struct tl_attribute){.key = key, .type = type, .integer = value};
-}
-
-struct tl_attribute tl_attribute_double(const char *key, double value)
-{
-    return (struct tl_attribute){.key = key, .type = TL_TYPE_DOUBLE, .number = value};
-}
-
 // AnyValue at `to` (room for string_len + 16): returns its length.
 static size_t value_put(uint8_t *to, const struct tl_attribute *attribute)
 {
@@ -251,7 +233,8 @@ static size_t value_put(uint8_t *to, const struct tl_attribute *attribute)
     case TL_TYPE_STRING:
         *at++ = 1 << 3 | WIRE_BYTES;
         at += varint_put(at, attribute->string_len);
-        memcpy(at, attribute->string, attribute->string_len);
+        if (attribute->string_len)
+            memcpy(at, attribute->string, attribute->string_len);
         return (size_t)(at - to) + attribute->string_len;
     case TL_TYPE_BOOL:
         *at++ = 2 << 3 | WIRE_VARINT;
@@ -283,40 +266,56 @@ static size_t value_bytes(const struct tl_attribute *attribute)
     return 0;
 }
 
-// One KeyValue as field `number`. False when there is no room.
-static bool attribute_put(struct bytes *out, uint32_t number, const struct tl_attribute *attribute)
+// What one KeyValue takes at most, its tag and lengths included.
+static size_t attribute_room(const struct tl_attribute *attribute)
 {
-    const size_t key_len = attribute->key ? strlen(attribute->key) : 0;
-    const size_t value_len = value_bytes(attribute);
-    const size_t inner =
-        1 + varint_size(key_len) + key_len + 1 + varint_size(value_len) + value_len;
-    uint8_t *to = bytes_reserve(out, inner + 8);
-    uint8_t *const start = to;
+    return attribute->key_len + attribute->string_len + 48;
+}
 
-    if (!to) {
-        out->is_failed = false; // the attribute is dropped, the span goes on
-        return false;
-    }
+// One KeyValue as field `number`; `to` has attribute_room. Returns where it ends.
+static uint8_t *attribute_put(uint8_t *to, uint8_t number, const struct tl_attribute *attribute)
+{
+    const size_t value_len = value_bytes(attribute);
+    const size_t inner = 1 + varint_size(attribute->key_len) + attribute->key_len + 1 +
+                         varint_size(value_len) + value_len;
+
     *to++ = (uint8_t)(number << 3 | WIRE_BYTES);
     to += varint_put(to, inner);
     *to++ = 1 << 3 | WIRE_BYTES;
-    to += varint_put(to, key_len);
-    if (key_len)
-        memcpy(to, attribute->key, key_len);
-    to += key_len;
+    to += varint_put(to, attribute->key_len);
+    if (attribute->key_len)
+        memcpy(to, attribute->key, attribute->key_len);
+    to += attribute->key_len;
     *to++ = 2 << 3 | WIRE_BYTES;
     to += varint_put(to, value_len);
-    to += value_put(to, attribute);
-    out->len += (size_t)(to - start);
-    return true;
+    return to + value_put(to, attribute);
+}
+
+// Returns how many found no room: they are dropped, what holds them goes on.
+static uint32_t attributes_put(struct bytes *out, uint8_t number,
+                               const struct tl_attribute *attributes, size_t count)
+{
+    uint32_t dropped = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const size_t room = attribute_room(&attributes[i]);
+        uint8_t *to =
+            out->capacity - out->len >= room ? out->at + out->len : bytes_reserve(out, room);
+
+        if (!to) {
+            out->is_failed = false;
+            dropped++;
+            continue;
+        }
+        out->len = (size_t)(attribute_put(to, number, &attributes[i]) - out->at);
+    }
+    return dropped;
 }
 
 void tl_span_set(struct tl_span *span, const struct tl_attribute *attributes, size_t count)
 {
-    if (!span)
-        return;
-    for (size_t i = 0; i < count; i++)
-        span->dropped_attributes += !attribute_put(&span->body, 9, &attributes[i]);
+    if (span)
+        span->dropped_attributes += attributes_put(&span->body, 9, attributes, count);
 }
 
 void tl_span_set_one(struct tl_span *span, struct tl_attribute attribute)
@@ -333,8 +332,7 @@ void tl_span_event(struct tl_span *span, const char *name, const struct tl_attri
         return;
     fixed64_write(&event, 1, clock_unix_ns());
     body_write(&event, 2, str_of(name ? name : ""));
-    for (size_t i = 0; i < count; i++)
-        attribute_put(&event, 3, &attributes[i]);
+    attributes_put(&event, 3, attributes, count);
     if (span->body.len + event.len + 16 < BODY_BYTES_MAX)
         body_write(&span->body, 11, bytes_str(&event));
     bytes_done(&event);

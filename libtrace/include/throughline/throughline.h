@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -36,7 +37,8 @@ enum tl_status { TL_STATUS_UNSET, TL_STATUS_OK, TL_STATUS_ERROR };
 enum tl_type { TL_TYPE_STRING, TL_TYPE_INT, TL_TYPE_BOOL, TL_TYPE_DOUBLE };
 
 struct tl_attribute {
-    const char *key; // terminated
+    const char *key;
+    size_t key_len;
     enum tl_type type;
     const char *string;
     size_t string_len;
@@ -49,9 +51,29 @@ struct tl_attribute {
 #define TL_BOOL(key, value) tl_attribute_integer((key), TL_TYPE_BOOL, (value) ? 1 : 0)
 #define TL_DOUBLE(key, value) tl_attribute_double((key), (value))
 
-TL_API struct tl_attribute tl_attribute_string(const char *key, const char *text);
-TL_API struct tl_attribute tl_attribute_integer(const char *key, enum tl_type type, int64_t value);
-TL_API struct tl_attribute tl_attribute_double(const char *key, double value);
+// Inline, so that the length of a literal is known when the caller is compiled.
+static inline struct tl_attribute tl_attribute_string(const char *key, const char *text)
+{
+    struct tl_attribute attribute = {key, key ? strlen(key) : 0, TL_TYPE_STRING, text, 0, 0, 0};
+
+    attribute.string_len = text ? strlen(text) : 0;
+    return attribute;
+}
+
+static inline struct tl_attribute tl_attribute_integer(const char *key, enum tl_type type,
+                                                       int64_t value)
+{
+    struct tl_attribute attribute = {key, key ? strlen(key) : 0, type, NULL, 0, value, 0};
+
+    return attribute;
+}
+
+static inline struct tl_attribute tl_attribute_double(const char *key, double value)
+{
+    struct tl_attribute attribute = {key, key ? strlen(key) : 0, TL_TYPE_DOUBLE, NULL, 0, 0, value};
+
+    return attribute;
+}
 
 // Reads OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES and OTEL_SDK_DISABLED and makes the ring that a
 // node agent drains (THROUGHLINE_SOCKET, else /run/throughline/agent.sock). Optional: the first
