@@ -151,6 +151,14 @@ static void nothing_is_lost_among_threads(void **state)
     size_t count = 0;
 
     (void)state;
+#ifdef __SANITIZE_THREAD__
+    // The reader's release is seen by writers through another mapping of the same page: the
+    // sanitizer knows addresses, not pages, and would call every second lap a race.
+    printf("SKIPPED: ThreadSanitizer does not see ordering through two mappings of one page\n");
+    ring_reader_free(reader);
+    ring_free(ring);
+    skip();
+#endif
     for (int i = 0; i < THREADS; i++)
         pthread_create(&threads[i], NULL, write_many, ring);
     while (count < THREADS * EACH) {
