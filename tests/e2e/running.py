@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the end-to-end tests share: a running agent, a wait with a deadline, JSON by HTTP."""
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def eventually(check, seconds=30):
+    deadline = time.time() + seconds
+    while True:
+        try:
+            return check()
+        except AssertionError:
+            if time.time() > deadline:
+                raise
+            threading.Event().wait(0.05)
+
+
+class Agent:
+    def __init__(self, program):
+        self.folder = tempfile.mkdtemp(prefix="throughline-e2e-")
+        self.otlp, self.api = free_port(), free_port()
+        self.socket = os.path.join(self.folder, "agent.sock")
+        self.environment = dict(os.environ, THROUGHLINE_SOCKET=self.socket)
+        config = os.path.join(self.folder, "agent.yaml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(f"""
+receivers: {{otlp_http: {{endpoint: "127.0.0.1:{self.otlp}"}}, ring: {{}}}}
+processors: {{batch: {{timeout: 10ms}}}}
+exporters: {{store: {{}}}}
+api: {{endpoint: "127.0.0.1:{self.api}"}}
+service: {{pipelines: {{traces: {{receivers: [otlp_http, ring], processors: [batch], exporters: [store]}}}}}}
+""")
+        self.log = open(os.path.join(self.folder, "log"), "w", encoding="utf-8")
+        self.process = subprocess.Popen([program, "agent", "-c", config, "--data-dir", self.folder],
+                                        env=self.environment, stderr=self.log)
+        eventually(self.answers)
+
+    def answers(self):
+        assert self.process.poll() is None, open(self.log.name, encoding="utf-8").read()
+        try:
+            socket.create_connection(("127.0.0.1", self.api), 1).close()
+        except OSError as error:
+            raise AssertionError("the agent does not answer") from error
+
+    def get(self, path):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.api}{path}", timeout=10) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{path}: {error.code}") from error
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(30) == 0, open(self.log.name, encoding="utf-8").read()
+        shutil.rmtree(self.folder)
