@@ -251,6 +251,9 @@ service: {{pipelines: {{traces: {{receivers: [otlp], processors: [batch], export
         for _ in range(20):
             assert ask(agent.otlp, "POST", "/v1/traces", piece, PROTOBUF)[0].status == 200
         eventually(lambda: check_sum(piece * 20))
+        # No pipeline takes logs: told, not swallowed.
+        logs = bytes.fromhex("0a06" "1204" "1202" "2a00")
+        assert ask(agent.otlp, "POST", "/v1/logs", logs, PROTOBUF)[0].status == 404
         log = agent.stop()
         assert "exporter.retry" in log, log
         sink.shutdown()
@@ -270,6 +273,9 @@ def configuration():
         ("exporters:\n  otlp_http:\n    timeout: 10 s\n", ":3:14: exporters.otlp_http: timeout: '10 s' is not a duration such as 10s, 200ms or 5m"),
         ("exporters:\n  otlp_http:\n    compresion: gzip\n", ":3:5: exporters.otlp_http: 'compresion' is not a setting"),
         ("reciever: {}\n", ":1:1: 'reciever' is not receivers, processors, exporters, service or api"),
+        ("receivers: {otlp: {protocols: {htpp: {}}}}\n", ":1:32: 'htpp' is not http or grpc"),
+        ("receivers: {otlp_http: {}}\nexporters: {file: {}}\nservice: {pipelins: {}, pipelines: {}}\n",
+         ":3:11: 'pipelins' is not pipelines, telemetry or extensions"),
         ("receivers: [\n", ":"),
         ("exporters: {store: {max_size: \"${SIZE:-x}\"}}\n", ":1:32: exporters.store: max_size: 'x' is not a size"),
     ]
