@@ -17,6 +17,7 @@ struct segment_context {
     uint8_t parent_id[8]; // zero: root
     uint8_t flags;        // W3C flags
     bool is_known;
+    bool is_written;  // the traceparent in the bytes is the tap's: its parent id is this span's own
     bool is_inferred; // joined by time and identity, not by the wire or a thread
 };
 
@@ -39,4 +40,5 @@ struct connection {
     uint16_t local_port;
     struct str peer_address;
     uint16_t peer_port;
+    bool is_peer_traced; // the other end is a traced process here: its client span tells
 };

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the kernel side remembers: connections, and the request that each thread works on.
+
+#pragma once
+
+#include "ebpf/bpf/kernel.h"
+#include "ebpf/shared/sockets.h"
+
+enum { CONNECTIONS_MAX = 65536, THREADS_MAX = 65536, INBOUND_MAX = 65536, EXCLUDED_MAX = 4096 };
+
+// One request that a process is serving: what goes out on its behalf becomes a child of span_id.
+struct request {
+    __u8 trace_id[16];
+    __u8 span_id[8];   // of the server span
+    __u8 parent_id[8]; // as read from the wire; zero: the server span is a root
+    __u64 cookie;      // of the connection it came by
+    __u8 flags;
+    __u8 is_valid;
+    __u8 is_proxy; // served by a program whose one thread follows the event-loop rules
+    __u8 pad_[5];
+};
+
+enum conn_protocol { CONN_UNKNOWN, CONN_HTTP1, CONN_AMQP, CONN_OTHER };
+
+enum conn_phase {
+    CONN_IDLE,
+    CONN_HEAD_OPEN, // a request's head has begun and not ended
+    CONN_AWAITS,    // a request went out or came in; its answer has not begun
+};
+
+struct conn {
+    struct request request; // server: being served; client: on whose behalf was written last
+    __u64 writer;           // pid and tid that wrote last, or connected
+    __u64 in_offset;
+    __u64 out_offset;
+    __u32 amqp_skip;      // bytes of the current frame that are still to pass
+    __u8 amqp_head[8];    // of a frame whose head was cut by the end of a message
+    __u8 amqp_head_bytes; // gathered of it
+    __u8 role;
+    __u8 protocol;
+    __u8 phase;
+    __u8 is_polled; // somebody waits for it with epoll
+    __u8 is_fresh;  // nothing was written yet
+    __u8 pad_[6];
+};
+
+// A traceparent that came in, so that a proxy which passes it on can be told exactly.
+struct inbound_key {
+    __u8 trace_id[16];
+    __u8 parent_id[8];
+    __u64 tgid;
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, CONNECTIONS_MAX);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, __u64);
+    __type(value, struct conn);
+} connections SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_SOCKHASH);
+    __uint(max_entries, CONNECTIONS_MAX);
+    __type(key, __u64);
+    __type(value, __u64);
+} sockets SEC(".maps");
+
+// The ends of what followed processes opened, as the other end would write them.
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, CONNECTIONS_MAX);
+    __type(key, struct tap_ends);
+    __type(value, __u8);
+} opened SEC(".maps");
+
+// The cookie of a socket, for where no helper gives it.
+struct {
+    __uint(type, BPF_MAP_TYPE_SK_STORAGE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, int);
+    __type(value, __u64);
+} cookies SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, THREADS_MAX);
+    __type(key, __u64);
+    __type(value, struct request);
+} threads SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, INBOUND_MAX);
+    __type(key, struct inbound_key);
+    __type(value, struct request);
+} inbound SEC(".maps");
+
+// Processes that report by themselves.
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, EXCLUDED_MAX);
+    __type(key, __u32);
+    __type(value, __u8);
+} excluded SEC(".maps");
+
+// Index 0: the cgroup whose processes are traced.
+struct {
+    __uint(type, BPF_MAP_TYPE_CGROUP_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u32);
+} traced SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, TAP_COUNTERS);
+    __type(key, __u32);
+    __type(value, __u64);
+} counters SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 1 << 24);
+} events SEC(".maps");
+
+static __always_inline void count(__u32 counter)
+{
+    __u64 *value = bpf_map_lookup_elem(&counters, &counter);
+
+    if (value)
+        __sync_fetch_and_add(value, 1);
+}
+
+static __always_inline bool is_excluded(__u64 who)
+{
+    const __u32 tgid = who >> 32;
+
+    return bpf_map_lookup_elem(&excluded, &tgid) != 0;
+}
+
+// Whether the connection that the request came by is one of an event loop: then a wait for events
+// ends the work on it, and the thread may take up another's.
+static __always_inline bool is_of_event_loop(const struct request *request)
+{
+    const __u64 cookie = request->cookie;
+    const struct conn *conn = bpf_map_lookup_elem(&connections, &cookie);
+
+    return !conn || conn->is_polled;
+}
+
+// The connection behind a descriptor of the current process; NULL: none that is followed.
+static __always_inline struct conn *conn_of_fd(__u32 fd, __u64 *out_cookie)
+{
+    struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
+    struct fdtable *table = task->files->fdt;
+    struct file **slots = table->fd;
+    struct file *file = 0;
+    struct socket *socket;
+    __u64 cookie;
+
+    if (fd >= table->max_fds || bpf_probe_read_kernel(&file, sizeof file, &slots[fd]) != 0 || !file)
+        return 0;
+    if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+        return 0;
+    socket = BPF_CORE_READ(file, private_data);
+    cookie = BPF_CORE_READ(socket, sk, __sk_common.skc_cookie.counter);
+    if (!cookie)
+        return 0;
+    *out_cookie = cookie;
+    return bpf_map_lookup_elem(&connections, &cookie);
+}

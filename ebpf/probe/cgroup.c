@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plain files: nothing here keeps a descriptor.
+
+#include "ebpf/probe/cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// proc(5): "36 35 98:0 /root /mount/point options [optional...] - type source options".
+static bool mount_point(char *line, char out_path[static CGROUP_PATH_MAX])
+{
+    const char *type = strstr(line, " - cgroup2 ");
+    char *at = line;
+    size_t len;
+
+    if (!type)
+        return false;
+    for (int field = 0; field < 4; field++) {
+        at = strchr(at, ' ');
+        if (!at)
+            return false;
+        at++;
+    }
+    len = strcspn(at, " ");
+    if (len == 0 || len >= CGROUP_PATH_MAX)
+        return false;
+    memcpy(out_path, at, len);
+    out_path[len] = '\0';
+    return true;
+}
+
+int cgroup_mount(char out_path[static CGROUP_PATH_MAX], struct why *why)
+{
+    FILE *file = fopen("/proc/self/mountinfo", "re");
+    char *line = NULL;
+    size_t room = 0;
+    bool is_found = false;
+
+    if (!file)
+        return why_fail(why, -errno, "/proc/self/mountinfo cannot be read: %s",
+                        strerrordesc_np(errno));
+    while (!is_found && getline(&line, &room, file) > 0)
+        is_found = mount_point(line, out_path);
+    free(line);
+    fclose(file);
+    if (!is_found)
+        return why_fail(why, -EOPNOTSUPP,
+                        "no cgroup v2 is mounted; mount -t cgroup2 none /sys/fs/cgroup/unified");
+    return 0;
+}
+
+static bool is_plain(struct str name)
+{
+    if (name.len == 0 || name.at[0] == '/' || memchr(name.at, '\0', name.len))
+        return false;
+    while (name.len) {
+        const size_t slash = str_find(name, '/');
+        const struct str part = {name.at, slash};
+
+        if (part.len == 0 || str_equal(part, STR(".")) || str_equal(part, STR("..")))
+            return false;
+        name = str_from(name, slash + 1);
+    }
+    return true;
+}
+
+// Makes each folder on the way below the mount.
+static int folders_make(char *path, size_t mount_len, struct why *why)
+{
+    for (char *at = path + mount_len + 1;; at++) {
+        const char kept = *at;
+
+        if (kept != '/' && kept != '\0')
+            continue;
+        *at = '\0';
+        if (mkdir(path, 0755) != 0 && errno != EEXIST)
+            return why_fail(why, -errno, "the cgroup '%s' cannot be made: %s", path,
+                            strerrordesc_np(errno));
+        *at = kept;
+        if (kept == '\0')
+            return 0;
+    }
+}
+
+int cgroup_make(struct str name, char out_path[static CGROUP_PATH_MAX], struct why *why)
+{
+    char path[CGROUP_PATH_MAX];
+    int failed = cgroup_mount(path, why);
+    const size_t mount_len = failed ? 0 : strlen(path);
+
+    if (failed)
+        return failed;
+    if (str_equal(name, STR("/"))) {
+        memcpy(out_path, path, mount_len + 1);
+        return 0;
+    }
+    if (!is_plain(name) || mount_len + 1 + name.len >= sizeof path)
+        return why_fail(why, -EINVAL, "'%.*s' is not the name of a cgroup, like throughline/shop",
+                        STR_ARGS(name));
+    path[mount_len] = '/';
+    memcpy(path + mount_len + 1, name.at, name.len);
+    path[mount_len + 1 + name.len] = '\0';
+    failed = folders_make(path, mount_len, why);
+    if (!failed)
+        memcpy(out_path, path, mount_len + name.len + 2);
+    return failed;
+}
+
+int cgroup_enter(const char *path, struct why *why)
+{
+    char file[CGROUP_PATH_MAX + 16];
+    int fd;
+    int failed = 0;
+
+    if (snprintf(file, sizeof file, "%s/cgroup.procs", path) >= (int)sizeof file)
+        return why_fail(why, -ENAMETOOLONG, "the path '%s' is too long", path);
+    fd = open(file, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return why_fail(why, -errno, "'%s' cannot be opened: %s", file, strerrordesc_np(errno));
+    if (write(fd, "0", 1) != 1)
+        failed = why_fail(why, -errno, "'%s' cannot be entered: %s", path, strerrordesc_np(errno));
+    close(fd);
+    return failed;
+}
+
+void cgroup_sweep(const char *path)
+{
+    DIR *folder = opendir(path);
+    const struct dirent *entry;
+
+    if (!folder)
+        return;
+    while ((entry = readdir(folder)) != NULL) {
+        if (strncmp(entry->d_name, "run-", 4) == 0)
+            unlinkat(dirfd(folder), entry->d_name, AT_REMOVEDIR); // fails while it is in use
+    }
+    closedir(folder);
+}

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the loaded programs, their links and the ring buffer's reader.
+
+#include "ebpf/probe/sockets.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "ebpf/probe/cgroup.h"
+#include "ebpf/probe/stats.h"
+#include "ebpf/shared/sockets.h"
+#include "generated/sockets.skel.h"
+#include "libtrace/base/clock.h"
+
+enum { EXCLUDED_MAX = 4096, LINKS_MAX = 4 };
+
+struct sockets_probe {
+    struct probe_plan plan;
+    struct sockets_bpf *bpf;
+    struct ring_buffer *ring;
+    struct bpf_link *links[LINKS_MAX];
+    size_t link_count;
+    bool has_verdict; // sk_msg is attached to the map
+    int cgroup;
+    int64_t unix_ahead_ns; // what CLOCK_REALTIME is ahead of CLOCK_MONOTONIC
+    uint64_t clock_checked_ns;
+    uint64_t counted[TAP_COUNTERS];
+    uint32_t excluded[EXCLUDED_MAX];
+    size_t excluded_count;
+};
+
+// libbpf talks to stderr unless told otherwise; what failed is in its return values.
+static int say_nothing(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+    (void)level;
+    (void)format;
+    (void)arguments;
+    return 0;
+}
+
+static void clock_check(struct sockets_probe *probe)
+{
+    const uint64_t now_ns = clock_mono_ns();
+
+    if (probe->clock_checked_ns && now_ns - probe->clock_checked_ns < NS_PER_SECOND)
+        return;
+    probe->clock_checked_ns = now_ns;
+    probe->unix_ahead_ns = (int64_t)(clock_unix_ns() - now_ns);
+}
+
+static uint64_t unix_ns(const struct sockets_probe *probe, uint64_t mono_ns)
+{
+    return mono_ns + (uint64_t)probe->unix_ahead_ns;
+}
+
+static bool address_format(const uint8_t address[static 16], char out[static INET6_ADDRSTRLEN])
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+    if (memcmp(address, mapped, sizeof mapped) == 0)
+        return inet_ntop(AF_INET, address + sizeof mapped, out, INET6_ADDRSTRLEN) != NULL;
+    return inet_ntop(AF_INET6, address, out, INET6_ADDRSTRLEN) != NULL;
+}
+
+static void open_take(struct sockets_probe *probe, const struct tap_open *open)
+{
+    char local[INET6_ADDRSTRLEN];
+    char peer[INET6_ADDRSTRLEN];
+    struct connection connection = {
+        .conn = open->head.cookie,
+        .role = open->head.role == TAP_SERVER ? CONN_ROLE_SERVER : CONN_ROLE_CLIENT,
+        .local_port = open->ends.local_port,
+        .peer_port = open->ends.peer_port,
+        .is_peer_traced = open->head.context & TAP_PEER_TRACED,
+    };
+
+    if (!address_format(open->ends.local, local) || !address_format(open->ends.peer, peer)) {
+        stats_add(&probe_stats, PROBE_malformed, 1);
+        return;
+    }
+    connection.local_address = str_of(local);
+    connection.peer_address = str_of(peer);
+    probe->plan.open(probe->plan.self, &connection);
+}
+
+static void data_take(struct sockets_probe *probe, const struct tap_data *data, size_t room)
+{
+    const bool is_known = data->head.context & TAP_CONTEXT_KNOWN;
+    struct segment segment = {
+        .conn = data->head.cookie,
+        .direction = data->head.direction == TAP_IN ? DIRECTION_IN : DIRECTION_OUT,
+        .offset = data->offset,
+        .time_ns = unix_ns(probe, data->head.time_ns),
+        .bytes = {(const char *)data->data, data->copied},
+        .context = {.flags = data->flags,
+                    .is_known = is_known,
+                    .is_written = data->head.context & TAP_CONTEXT_WRITTEN},
+    };
+    const struct probe_process process = {
+        .pid = data->head.tgid,
+        .name = {data->comm, strnlen(data->comm, sizeof data->comm)},
+    };
+
+    if (data->copied > room || data->copied > data->bytes) {
+        stats_add(&probe_stats, PROBE_malformed, 1);
+        return;
+    }
+    segment.lost_bytes = data->bytes - data->copied;
+    memcpy(segment.context.trace_id, data->trace_id, sizeof data->trace_id);
+    memcpy(segment.context.span_id, data->span_id, sizeof data->span_id);
+    memcpy(segment.context.parent_id, data->parent_id, sizeof data->parent_id);
+    probe->plan.data(probe->plan.self, &segment, &process,
+                     data->head.role == TAP_SERVER ? CONN_ROLE_SERVER : CONN_ROLE_CLIENT);
+}
+
+static int record_take(void *probe_, void *bytes, size_t len)
+{
+    struct sockets_probe *probe = probe_;
+    const struct tap_head *head = bytes;
+
+    if (len < sizeof *head) {
+        stats_add(&probe_stats, PROBE_malformed, 1);
+        return 0;
+    }
+    if (head->kind == TAP_OPEN && len >= sizeof(struct tap_open))
+        open_take(probe, bytes);
+    else if (head->kind == TAP_DATA && len >= sizeof(struct tap_data))
+        data_take(probe, bytes, len - sizeof(struct tap_data));
+    else if (head->kind == TAP_CLOSE)
+        probe->plan.close(probe->plan.self, head->cookie, unix_ns(probe, head->time_ns));
+    else
+        stats_add(&probe_stats, PROBE_malformed, 1);
+    return 0;
+}
+
+// Adds what the kernel side counted since the last time.
+static void counters_take(struct sockets_probe *probe)
+{
+    const int map = bpf_map__fd(probe->bpf->maps.counters);
+    const int cpus = libbpf_num_possible_cpus();
+    uint64_t values[1024];
+
+    if (cpus <= 0 || (size_t)cpus > sizeof values / sizeof values[0])
+        return;
+    for (uint32_t row = 0; row < TAP_COUNTERS; row++) {
+        uint64_t sum = 0;
+
+        if (bpf_map_lookup_elem(map, &row, values) != 0)
+            continue;
+        for (int cpu = 0; cpu < cpus; cpu++)
+            sum += values[cpu];
+        stats_add(&probe_stats, row, sum - probe->counted[row]);
+        probe->counted[row] = sum;
+    }
+}
+
+int sockets_probe_poll(struct sockets_probe *probe, int timeout_ms)
+{
+    int got;
+
+    clock_check(probe);
+    got = ring_buffer__poll(probe->ring, timeout_ms);
+    // The kernel side wakes us late on purpose: what waits is taken now.
+    if (got == 0)
+        got = ring_buffer__consume(probe->ring);
+    counters_take(probe);
+    return got == -EINTR ? 0 : got;
+}
+
+static bool is_listed(const uint32_t *pids, size_t count, uint32_t pid)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (pids[i] == pid)
+            return true;
+    }
+    return false;
+}
+
+void sockets_probe_exclude(struct sockets_probe *probe, const uint32_t *pids, size_t count)
+{
+    const int map = bpf_map__fd(probe->bpf->maps.excluded);
+    const uint8_t yes = 1;
+
+    if (count > EXCLUDED_MAX)
+        count = EXCLUDED_MAX;
+    for (size_t i = 0; i < probe->excluded_count; i++) {
+        if (!is_listed(pids, count, probe->excluded[i]))
+            bpf_map_delete_elem(map, &probe->excluded[i]);
+    }
+    for (size_t i = 0; i < count; i++)
+        bpf_map_update_elem(map, &pids[i], &yes, BPF_ANY);
+    memcpy(probe->excluded, pids, count * sizeof pids[0]);
+    probe->excluded_count = count;
+}
+
+static int link_keep(struct sockets_probe *probe, struct bpf_link *link, const char *what,
+                     struct why *why)
+{
+    if (!link)
+        return why_fail(why, -EOPNOTSUPP, "%s cannot be attached: %s", what,
+                        strerrordesc_np(errno));
+    probe->links[probe->link_count++] = link;
+    return 0;
+}
+
+static int attach(struct sockets_probe *probe, struct why *why)
+{
+    struct sockets_bpf *bpf = probe->bpf;
+    const uint32_t first = 0;
+    int failed;
+
+    if (bpf_map_update_elem(bpf_map__fd(bpf->maps.traced), &first, &probe->cgroup, BPF_ANY) != 0)
+        return why_fail(why, -errno, "the cgroup cannot be watched: %s", strerrordesc_np(errno));
+    failed = bpf_prog_attach(bpf_program__fd(bpf->progs.sockets_send),
+                             bpf_map__fd(bpf->maps.sockets), BPF_SK_MSG_VERDICT, 0);
+    if (failed)
+        return why_fail(why, -EOPNOTSUPP, "sk_msg cannot be attached: %s", strerrordesc_np(errno));
+    probe->has_verdict = true;
+    failed = link_keep(probe, bpf_program__attach(bpf->progs.sockets_read), "tp_btf/sys_exit", why);
+    if (!failed)
+        failed =
+            link_keep(probe, bpf_program__attach_cgroup(bpf->progs.sockets_connect4, probe->cgroup),
+                      "cgroup/connect4", why);
+    if (!failed)
+        failed =
+            link_keep(probe, bpf_program__attach_cgroup(bpf->progs.sockets_connect6, probe->cgroup),
+                      "cgroup/connect6", why);
+    // Last: connections are followed from here on.
+    if (!failed)
+        failed =
+            link_keep(probe, bpf_program__attach_cgroup(bpf->progs.sockets_change, probe->cgroup),
+                      "sockops", why);
+    return failed;
+}
+
+static int load(struct sockets_probe *probe, struct why *why)
+{
+    int failed;
+
+    if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
+        return why_fail(why, -EOPNOTSUPP,
+                        "the kernel has no BTF (/sys/kernel/btf/vmlinux); one built with "
+                        "CONFIG_DEBUG_INFO_BTF is needed");
+    libbpf_set_print(say_nothing);
+    probe->bpf = sockets_bpf__open();
+    if (!probe->bpf)
+        return why_fail(why, -EOPNOTSUPP, "the programs cannot be opened: %s",
+                        strerrordesc_np(errno));
+    failed = sockets_bpf__load(probe->bpf);
+    if (failed == -EPERM || failed == -EACCES)
+        return why_fail(why, -EPERM,
+                        "loading needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN");
+    if (failed)
+        return why_fail(why, -EOPNOTSUPP, "the kernel refused the programs: %s",
+                        strerrordesc_np(-failed));
+    probe->ring = ring_buffer__new(bpf_map__fd(probe->bpf->maps.events), record_take, probe, NULL);
+    if (!probe->ring)
+        return why_fail(why, -ENOMEM, "no memory for the ring buffer");
+    return 0;
+}
+
+int sockets_probe_start(const struct probe_plan *plan, struct sockets_probe **out_probe,
+                        struct why *why)
+{
+    struct sockets_probe *probe = calloc(1, sizeof *probe);
+    char path[CGROUP_PATH_MAX];
+    int failed;
+
+    if (!probe)
+        return why_fail(why, -ENOMEM, "no memory");
+    probe->plan = *plan;
+    probe->cgroup = -1;
+    failed = cgroup_make(plan->cgroup, path, why);
+    if (!failed) {
+        probe->cgroup = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (probe->cgroup < 0)
+            failed =
+                why_fail(why, -errno, "'%s' cannot be opened: %s", path, strerrordesc_np(errno));
+    }
+    if (!failed)
+        failed = load(probe, why);
+    if (!failed)
+        failed = attach(probe, why);
+    if (failed) {
+        sockets_probe_stop(probe);
+        return failed;
+    }
+    *out_probe = probe;
+    return 0;
+}
+
+void sockets_probe_stop(struct sockets_probe *probe)
+{
+    if (!probe)
+        return;
+    while (probe->link_count)
+        bpf_link__destroy(probe->links[--probe->link_count]);
+    if (probe->has_verdict)
+        bpf_prog_detach2(bpf_program__fd(probe->bpf->progs.sockets_send),
+                         bpf_map__fd(probe->bpf->maps.sockets), BPF_SK_MSG_VERDICT);
+    ring_buffer__free(probe->ring);
+    sockets_bpf__destroy(probe->bpf);
+    if (probe->cgroup >= 0)
+        close(probe->cgroup);
+    free(probe);
+}
