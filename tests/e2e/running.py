@@ -31,7 +31,9 @@ def eventually(check, seconds=30):
 
 
 class Agent:
-    def __init__(self, program):
+    """With a `cgroup` (its name below the mount) the agent also traces by eBPF what runs in it."""
+
+    def __init__(self, program, cgroup=None):
         self.folder = tempfile.mkdtemp(prefix="throughline-e2e-")
         self.otlp, self.api = free_port(), free_port()
         self.socket = os.path.join(self.folder, "agent.sock")
@@ -39,11 +41,11 @@ class Agent:
         config = os.path.join(self.folder, "agent.yaml")
         with open(config, "w", encoding="utf-8") as file:
             file.write(f"""
-receivers: {{otlp_http: {{endpoint: "127.0.0.1:{self.otlp}"}}, ring: {{}}}}
+receivers: {{otlp_http: {{endpoint: "127.0.0.1:{self.otlp}"}}, ring: {{}}{f', ebpf: {{cgroup: "{cgroup}"}}' if cgroup else ''}}}
 processors: {{batch: {{timeout: 10ms}}}}
 exporters: {{store: {{}}}}
 api: {{endpoint: "127.0.0.1:{self.api}"}}
-service: {{pipelines: {{traces: {{receivers: [otlp_http, ring], processors: [batch], exporters: [store]}}}}}}
+service: {{pipelines: {{traces: {{receivers: [otlp_http, ring{', ebpf' if cgroup else ''}], processors: [batch], exporters: [store]}}}}}}
 """)
         self.log = open(os.path.join(self.folder, "log"), "w", encoding="utf-8")
         self.process = subprocess.Popen([program, "agent", "-c", config, "--data-dir", self.folder],
