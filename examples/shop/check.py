@@ -26,10 +26,25 @@ import sys
 import time
 import urllib.request
 
-CONSUMER = "shop-consumer"
+# Step of an order -> what it is called in words, and the step above it (None: it may be the root).
+STEPS = {
+    "caller": ("the caller's request (client span)", None),
+    "proxy": ("nginx's server span of /orders/ID", "caller"),
+    "proxy call": ("nginx's request to the shop (client span)", "proxy"),
+    "shop": ("the shop's server span of /orders/ID", "proxy call"),
+    "sql": ("the PostgreSQL query (client span)", "shop"),
+    "redis": ("the Redis command (client span)", "shop"),
+    "publish": ("the publishing to RabbitMQ (producer span)", "shop"),
+    "consume": ("the consumer's process span", "publish"),
+    "call": ("the consumer's request to the shop (client span)", "consume"),
+    "answer": ("the shop's server span of /stock/ID", "call"),
+}
+MAY_BE_ROOT = ("caller", "proxy")
 # Where an order's id stays visible: the path, the column alias, the Redis key.
 ID_IN_TEXT = re.compile(r"(?:/orders/|/stock/|\border_|\border:)([a-z0-9_]+)")
 ID_ITSELF = ("shop.order", "messaging.message.id")
+# Steps that must name their order, and where.
+SPEAKS = {"sql": "SQL", "redis": "Redis key", "consume": "message body (shop.order)"}
 
 
 class Span:
@@ -53,6 +68,21 @@ class Span:
             return self.attributes["url.path"]
         return re.sub(r"^[a-z]+://[^/]*", "", self.attributes.get("url.full", ""))
 
+    def step(self):
+        """Which step of an order this is; None: not one of the shop's."""
+        what = (self.kind, self.system())
+        if what == ("server", "http") and self.path().startswith("/orders/"):
+            return "proxy" if self.service == "nginx" else "shop"
+        if what == ("client", "http") and self.path().startswith("/orders/"):
+            return "proxy call" if self.service == "nginx" else "caller"
+        if what == ("client", "http") and self.path().startswith("/stock/") and self.service == "shop-consumer":
+            return "call"
+        if what == ("server", "http") and self.path().startswith("/stock/") and self.service != "nginx":
+            return "answer"
+        if what == ("consumer", "rabbitmq") and self.service == "shop-consumer":
+            return "consume"
+        return {("client", "postgresql"): "sql", ("client", "redis"): "redis", ("producer", "rabbitmq"): "publish"}.get(what)
+
     def orders(self):
         """The ids of the orders that this span speaks of."""
         texts = [self.name] + [value for value in self.attributes.values() if isinstance(value, str)]
@@ -61,7 +91,7 @@ class Span:
 
 
 class Report:
-    """missing: a step that is not there. wrong: what must never be: a false parent, a foreign or a doubled span."""
+    """missing: a step or its parent is not there. wrong: what must never be: a false parent, a foreign or doubled span."""
 
     def __init__(self):
         self.missing, self.wrong = [], []
@@ -73,102 +103,45 @@ class Report:
         return ["missing: " + text for text in self.missing] + ["wrong: " + text for text in self.wrong]
 
 
-class Checker:
-    def __init__(self, trace, order):
-        self.order, self.report = order, Report()
-        self.spans = {}
-        for span in map(Span, trace["spans"]):
-            if span.id in self.spans:
-                self.report.wrong.append(f"two spans have the id {span.id}")
-            self.spans[span.id] = span
-        self.left = dict(self.spans)
-
-    def below(self, parent, what, kind, system, path=None):
-        """The one span of this kind right below `parent` (None: wherever it is); takes it off what is left over."""
-        def fits(span):
-            return (span.kind == kind and span.system() == system and (parent is None or span.parent == parent.id)
-                    and (path is None or span.path() == path))
-        found = [span for span in self.left.values() if fits(span)]
-        if not found:
-            self.report.missing.append(what + (f" below the {parent}" if parent else ""))
-            return None
-        if len(found) > 1:
-            self.report.wrong.append(f"{len(found)} times: {what}" + (f" below the {parent}" if parent else ""))
-        del self.left[found[0].id]
-        return found[0]
-
-    def tree(self):
-        orders, stock = f"/orders/{self.order}", f"/stock/{self.order}"
-        proxy = self.front()
-        proxy_client = proxy and self.below(proxy, "nginx's request to the shop (client span)", "client", "http", orders)
-        shop = proxy_client and self.below(proxy_client, "the shop's server span of " + orders, "server", "http", orders)
-        if not shop:
-            return
-        if proxy.service != proxy_client.service:
-            self.report.wrong.append(f"nginx goes by two names, '{proxy.service}' and '{proxy_client.service}'")
-        if shop.service == proxy.service:
-            self.report.wrong.append(f"nginx and the shop go by one name, '{shop.service}'")
-        query = self.below(shop, "the PostgreSQL query", "client", "postgresql")
-        command = self.below(shop, "the Redis command", "client", "redis")
-        publish = self.below(shop, "the publishing to RabbitMQ (producer span)", "producer", "rabbitmq")
-        for span, place in ((query, "SQL statement"), (command, "Redis key")):
-            if span and not span.orders():
-                self.report.missing.append(f"the order's id in the {place} of the {span}")
-        consumer = publish and self.below(publish, "the consumer's process span", "consumer", "rabbitmq")
-        if not consumer:
-            return
-        if "shop.order" not in consumer.attributes:
-            self.report.missing.append("the order's id in the message body (shop.order)")
-        call = self.below(consumer, "the consumer's HTTP request (client span)", "client", "http", stock)
-        again = call and self.below(call, "the shop's server span of " + stock, "server", "http", stock)
-        for span in (consumer, call):
-            if span and span.service != CONSUMER:
-                self.report.wrong.append(f"the {span} should be of {CONSUMER}")
-        if again and again.service != shop.service:
-            self.report.wrong.append(f"the shop goes by two names, '{shop.service}' and '{again.service}'")
-
-    def front(self):
-        """nginx's server span: the root, or below the one client span that is."""
-        roots = [span for span in self.left.values() if not span.parent]
-        for span in self.left.values():
-            if span.parent and span.parent not in self.spans:
-                self.report.wrong.append(f"the parent {span.parent} of the {span} is not in the trace")
-        if len(roots) != 1:
-            said = ", ".join(str(span) for span in roots) or "none"
-            self.report.wrong.append(f"a trace has one root, this one {len(roots)}: {said}")
-        callers = [span for span in roots if span.kind == "client" and span.system() == "http"]
-        if callers:
-            del self.left[callers[0].id]
-        what = f"nginx's server span of /orders/{self.order}"
-        if callers:
-            return self.below(callers[0], what, "server", "http", f"/orders/{self.order}")
-        if not any(span.kind == "server" for span in roots):
-            self.report.missing.append(what)
-            return None
-        return self.below(Root(), what, "server", "http", f"/orders/{self.order}")
-
-    def rest(self):
-        for span in self.left.values():
-            self.report.wrong.append(f"not expected there: the {span}, below "
-                                     f"{self.spans[span.parent] if span.parent in self.spans else 'nothing'}")
-        for span in self.spans.values():
-            for other in sorted(span.orders() - {self.order}):
-                self.report.wrong.append(f"the {span} is of order {other}")
-
-
-class Root:
-    """Stands above a root span: the parent of those without one."""
-    id = ""
-
-    def __str__(self):
-        return "root"
+def check_parent(span, spans, report):
+    step, parent = span.step(), spans.get(span.parent)
+    above = STEPS[step][1]
+    if parent is None:
+        if span.parent:
+            report.missing.append(f"the parent of the {span}")
+        elif step not in MAY_BE_ROOT or (above and any(other.step() == above for other in spans.values())):
+            report.missing.append(f"what the {span} belongs to: it has no parent")
+    elif above is None or parent.step() != above:
+        report.wrong.append(f"the {span} is below the {parent}")
 
 
 def check(trace, order):
-    checker = Checker(trace, order)
-    checker.tree()
-    checker.rest()
-    return checker.report
+    report, spans, seen = Report(), {}, {}
+    for span in map(Span, trace["spans"]):
+        if span.id in spans:
+            report.wrong.append(f"two spans have the id of the {span}")
+        spans[span.id] = span
+    for span in spans.values():
+        step = span.step()
+        if step is None:
+            report.wrong.append(f"not one of the order's steps: the {span}")
+        else:
+            seen.setdefault(step, []).append(span)
+            check_parent(span, spans, report)
+        if step in SPEAKS and not span.orders():
+            report.missing.append(f"the order's id in the {SPEAKS[step]} of the {span}")
+        for other in sorted(span.orders() - {order}):
+            report.wrong.append(f"the {span} is of order {other}")
+    for step, (words, _) in STEPS.items():
+        count = len(seen.get(step, ()))
+        if count == 0 and step != "caller":
+            report.missing.append(words)
+        elif count > 1:
+            report.wrong.append(f"{count} times: {words}")
+    shops = {span.service for step in ("shop", "answer", "sql", "redis", "publish") for span in seen.get(step, ())}
+    if len(shops) > 1:
+        report.wrong.append("the shop goes by several names: " + ", ".join(sorted(shops)))
+    return report
 
 
 def order_of(trace):

@@ -15,7 +15,7 @@ WARM_UP=20 TRACE_S=20
 once='' data_dir='' agent=''
 folder=$(mktemp -d "${TMPDIR:-/tmp}/throughline-demo-XXXXXX")
 chmod 755 "$folder"
-export DATA=$folder/shop CONSUMER=$BIN/shop-consumer RUN="$PROGRAM run --"
+export DATA=$folder/shop CONSUMER=$BIN/shop-consumer RUN=${RUN-$PROGRAM run --}
 
 say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
 
@@ -57,7 +57,8 @@ clean_up() {
     exit "$status"
 }
 trap clean_up EXIT
-trap 'exit 130' INT
+# Ctrl-C is how the demo ends: not a failure once its trace was complete.
+trap 'exit ${result:-130}' INT
 trap 'exit 143' TERM HUP
 
 fail() {
@@ -117,10 +118,9 @@ for _ in $(seq $WARM_UP); do
     order=$((order + 1))
     "$HERE/shop.sh" drive $order >/dev/null || fail "order $order was not answered"
 done
-status=0
-show_trace $order || status=1
+if show_trace $order; then result=0; else result=1; fi
 say "traffic and trace took $(since "$started")"
-[ -z "$once" ] || exit $status
+[ -z "$once" ] || exit $result
 
 say "page: $PAGE   shop: $("$HERE/shop.sh" url)/orders/ID   Ctrl-C ends everything"
 while kill -0 "$agent" 2>/dev/null; do

@@ -40,6 +40,8 @@ def why_not():
     lacking = [name for name, bit in CAPABILITIES.items() if not effective >> bit & 1]
     if lacking:
         return "without " + ", ".join(lacking)
+    if " run " not in subprocess.run([PROGRAM, "help"], capture_output=True, text=True, check=True).stdout:
+        return "this build has no command 'run'"
     for program in ("nginx", "rabbitmq-server", "redis-server", "psql"):
         if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin"):
             return program + " is not installed"

@@ -51,7 +51,7 @@ spawn() {
     echo "$! $(start_time $!)" >"$pid_file"
 }
 
-# unspawn PIDFILE [SIGNAL [SECONDS]]: our own process only, at last by SIGKILL.
+# unspawn PIDFILE [SIGNAL [SECONDS]]: our own process; at last, by SIGKILL, all that is in the group it leads.
 unspawn() {
     local pid_file=$1 signal=${2:-TERM} tenths=$((${3:-15} * 10)) pid _
 
@@ -62,7 +62,7 @@ unspawn() {
             sleep 0.1
             tenths=$((tenths - 1))
         done
-        ! alive "$pid_file" || kill -s KILL "$pid" 2>/dev/null || true
+        kill -s KILL -- "-$pid" 2>/dev/null || true
     fi
     rm -f "$pid_file"
 }

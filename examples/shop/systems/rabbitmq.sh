@@ -44,7 +44,8 @@ do_wait() {
 }
 
 do_stop() {
-    unspawn "$DATA/pid" TERM 30
+    # It stops in two seconds, but one that is still starting does not listen.
+    unspawn "$DATA/pid" TERM 6
     unspawn "$DATA/epmd.pid"
 }
 
