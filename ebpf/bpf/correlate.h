@@ -18,7 +18,7 @@ static __always_inline bool is_proxy_name(const char *comm)
            (name & 0xffffffffff) == 0x796f766e65; // "envoy"
 }
 
-// A request begins on a connection that the process accepted.
+// A request begins: on a connection that the process accepted, or as a message delivered to it.
 static __always_inline void request_begin(struct conn *conn, const struct tap_data *record)
 {
     struct request *request = &conn->request;
@@ -30,7 +30,6 @@ static __always_inline void request_begin(struct conn *conn, const struct tap_da
     request->flags = 1;
     request->is_valid = 1;
     request->is_proxy = is_proxy_name(record->comm);
-    conn->phase = CONN_HEAD_OPEN;
     count(TAP_REQUESTS);
 }
 
@@ -64,6 +63,15 @@ static __always_inline void thread_waits(__u64 who)
     const struct request *current = bpf_map_lookup_elem(&threads, &who);
 
     if (current && is_of_event_loop(current))
+        bpf_map_delete_elem(&threads, &who);
+}
+
+// What a delivery began is no longer sure: another one came before the process wrote anything.
+static __always_inline void thread_loses(__u64 who, __u64 cookie)
+{
+    const struct request *current = bpf_map_lookup_elem(&threads, &who);
+
+    if (current && current->cookie == cookie)
         bpf_map_delete_elem(&threads, &who);
 }
 

@@ -9,6 +9,7 @@
 
 enum {
     AMQP_FRAMES_MAX = 32, // that are looked at in one message
+    AMQP_NAME_BYTES = 11, // of "traceparent"
     AMQP_HEAD_BYTES = 7,
     AMQP_FIXED_BYTES = 21, // frame head, class, weight, body size, flags
     AMQP_ENTRY_BYTES = 72, // name with length, type, value with length
@@ -27,6 +28,23 @@ struct amqp {
     __u32 written;
     __u32 is_off; // nobody would hear of what is written
 };
+
+// Reads the value of an entry whose name ends at `name_end` of the record.
+static __noinline int amqp_value_at(const struct tap_data *record, __u32 name_end,
+                                    struct traceparent *out)
+{
+    __u8 type[5] = {};
+
+    if (name_end + sizeof type + TRACEPARENT_BYTES > record->copied)
+        return -1;
+    if (bpf_probe_read_kernel(type, sizeof type, record->data + name_end) != 0 || type[0] != 'S' ||
+        type[1] || type[2] || type[3] || type[4] != TRACEPARENT_BYTES)
+        return -1;
+    return bpf_probe_read_kernel(out->text, TRACEPARENT_BYTES,
+                                 record->data + name_end + sizeof type) == 0
+               ? 0
+               : -1;
+}
 
 static __always_inline __u32 be32(const __u8 *at)
 {

@@ -320,9 +320,10 @@ int sockets_send(struct sk_msg_md *msg)
         writer_find(sending.who, conn);
         if (conn->protocol == CONN_UNKNOWN && conn->out_offset == 0 && word == 0x414d5150) // AMQP
             sending.is_amqp = 1;
-        else if (conn->protocol == CONN_AMQP)
+        else if (conn->protocol == CONN_AMQP) {
+            conn->phase = CONN_IDLE;
             sending.is_amqp = 1;
-        else if (conn->phase != CONN_AWAITS && is_http1_request(word)) {
+        } else if (conn->phase != CONN_AWAITS && is_http1_request(word)) {
             conn->protocol = CONN_HTTP1;
             conn->phase = CONN_AWAITS;
             sending.is_request = 1;
@@ -364,6 +365,32 @@ static __always_inline void request_read(struct tap_data *record, struct reading
     thread_takes(reading->who, &conn->request);
 }
 
+// A message that a broker delivers: the thread that reads it works on it until the process writes
+// to the broker again. Several at once, or one before that: nobody can say which one is worked on.
+static __always_inline void delivery_read(struct tap_data *record, struct reading *reading,
+                                          const __u32 limit)
+{
+    struct scan scan = {.mark = AMQP_NAME_BYTES};
+    struct conn *conn = reading->conn;
+    struct traceparent traceparent = {};
+
+    scan_record(record, &scan, limit);
+    if (scan.names == 0 || amqp_value_at(record, scan.name_end, &traceparent) != 0)
+        return;
+    if (scan.names > 1 || conn->phase == CONN_AWAITS) {
+        thread_loses(reading->who, reading->cookie);
+        return;
+    }
+    request_begin(conn, record);
+    if (traceparent_read(&traceparent, &conn->request) != 0) {
+        conn->request.is_valid = 0;
+        return;
+    }
+    conn->phase = CONN_AWAITS;
+    request_to_record(record, &conn->request);
+    thread_takes(reading->who, &conn->request);
+}
+
 static __always_inline int read_with(struct reading *reading, const __u32 limit)
 {
     struct conn *conn = reading->conn;
@@ -387,12 +414,16 @@ static __always_inline int read_with(struct reading *reading, const __u32 limit)
     record_begin(record, &capture);
     record_fill(record, &capture, limit);
     if (conn->role == TAP_SERVER) {
-        if (conn->phase == CONN_IDLE && is_http1_request(reading->word))
+        if (conn->phase == CONN_IDLE && is_http1_request(reading->word)) {
             request_begin(conn, record);
+            conn->phase = CONN_HEAD_OPEN;
+        }
         if (conn->phase == CONN_HEAD_OPEN)
             request_read(record, reading, limit);
         else if (conn->request.is_valid)
             thread_takes(reading->who, &conn->request); // more of its body
+    } else if (conn->protocol == CONN_AMQP) {
+        delivery_read(record, reading, limit);
     } else {
         answer_arrives(reading->who, conn, reading->word);
     }

@@ -25,7 +25,8 @@ struct scan {
     __u32 at;       // bytes seen
     __u32 line_end; // offset after the first line; 0: none yet
     __u32 head_end; // offset after the empty line; 0: none yet
-    __u32 name_end; // offset after the name; 0: not found
+    __u32 name_end; // offset after the first name; 0: not found
+    __u32 names;    // found
     __u8 mark;      // the byte before the name: a line feed, or the length in AMQP
     __u8 is_text;   // stop at the end of an HTTP head
     __u8 pad_[2];
@@ -50,7 +51,7 @@ __noinline int scan_step(const struct scan_chunk *chunk, struct scan *scan, __u3
         scan->last = scan->last << 8 | byte | SCAN_CASE;
         scan->raw = scan->raw << 8 | byte;
         scan->at++;
-        if (scan->last == name_tail && (__u32)scan->before == name_head && !scan->name_end)
+        if (scan->last == name_tail && (__u32)scan->before == name_head && scan->names++ == 0)
             scan->name_end = scan->at;
         if (byte != '\n' || !scan->is_text)
             continue;

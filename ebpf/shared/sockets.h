@@ -73,7 +73,7 @@ enum tap_counter {
     TAP_RECORDS_DROPPED,  // because the ring was full
     TAP_CONNECTIONS,      // seen
     TAP_CONNECTIONS_FULL, // not followed because a map was full
-    TAP_REQUESTS,         // HTTP requests read from clients
+    TAP_REQUESTS,         // HTTP requests and delivered messages that were read
     TAP_WRITTEN_HTTP1,    // requests that got a traceparent
     TAP_REWRITTEN_HTTP1,  // requests whose forwarded traceparent got our parent id
     TAP_WRITTEN_AMQP,     // messages that got a traceparent
