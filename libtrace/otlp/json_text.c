@@ -3,8 +3,7 @@
 
 #include "libtrace/otlp/json_text.h"
 
-// Length of the valid UTF-8 sequence at the start (RFC 3629 4), or 0.
-static size_t sequence_len(struct str text)
+size_t utf8_sequence_len(struct str text)
 {
     const uint8_t *at = (const uint8_t *)text.at;
     size_t len;
@@ -63,7 +62,7 @@ void json_text_write(struct bytes *out, struct str text)
         text = str_from(text, plain);
         if (text.len == 0)
             break;
-        len = sequence_len(text);
+        len = utf8_sequence_len(text);
         if (len > 1)
             bytes_add(out, text.at, len);
         else if (len == 1)

@@ -7,3 +7,6 @@
 
 // Quotes included. Bytes that are not UTF-8 become U+FFFD, so that the result is always valid.
 void json_text_write(struct bytes *out, struct str text);
+
+// Length of the valid UTF-8 sequence at the start of a text that is not empty (RFC 3629 4), or 0.
+size_t utf8_sequence_len(struct str text);

@@ -180,6 +180,56 @@ static void nesting_has_a_limit(void **state)
     bytes_done(&wire);
 }
 
+#define SPAN_KEY(text) "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{" text "}]}]}]}"
+
+static void json_of_any_writer_is_read(void **state)
+{
+    // What other writers send: 64 bit integers as numbers, numbers as text, escapes, unknown keys,
+    // null, blanks, upper case ids, a NUL inside a text, integers written as reals.
+    static const char written[] =
+        SPAN_KEY("\"traceId\": \"0AF7651916CD43DD8448EB211C80319C\" , \"kind\":\"2\","
+                 "\"startTimeUnixNano\":18446744073709551615,\"endTimeUnixNano\":1e3,"
+                 "\"name\":\"\\u00e4\\ud83d\\udc0c\\u0000\\/\",\"status\":null,"
+                 "\"futureKey\":{\"a\":[1,{\"b\":null}],\"c\":\"\\u0041\"},"
+                 "\"attributes\":[{\"key\":\"d\",\"value\":{\"doubleValue\":\"-0.0\"}},"
+                 "{\"value\":{\"doubleValue\":\"-Infinity\"}},{\"value\":{\"bytesValue\":"
+                 "\"_-8=\"}}]");
+    static const char read[] = SPAN_KEY(
+        "\"traceId\":\"0af7651916cd43dd8448eb211c80319c\",\"name\":\"\xc3\xa4\xf0\x9f\x90\x8c"
+        "\\u0000/\",\"kind\":2,\"startTimeUnixNano\":\"18446744073709551615\","
+        "\"endTimeUnixNano\":\"1000\",\"attributes\":[{\"key\":\"d\",\"value\":{\"doubleValue\":"
+        "-0}},{\"value\":{\"doubleValue\":\"-Infinity\"}},{\"value\":{\"bytesValue\":\"/+8=\"}}]");
+    struct bytes wire = {0};
+    struct bytes back = {0};
+    struct why why = {""};
+
+    (void)state;
+    assert_int_equal(otlp_json_to_wire(SIGNAL_TRACES, STR(written), &wire, &why), 0);
+    assert_int_equal(otlp_wire_to_json(SIGNAL_TRACES, bytes_str(&wire), &back, &why), 0);
+    assert_str(bytes_str(&back), read);
+    bytes_done(&wire);
+    bytes_done(&back);
+}
+
+static void json_takes_no_more_memory_than_it_may(void **state)
+{
+    // Eight bytes for two characters: the wire is larger than the text.
+    struct bytes json = {0};
+    struct bytes wire = {.limit = 64 << 10};
+    struct why why = {""};
+
+    (void)state;
+    bytes_add_str(&json,
+                  STR("{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\"histogram\":{"
+                      "\"dataPoints\":[{\"bucketCounts\":[0"));
+    for (int i = 0; i < 10000; i++)
+        bytes_add_str(&json, STR(",0"));
+    bytes_add_str(&json, STR("]}]}}]}]}]}"));
+    assert_int_equal(otlp_json_to_wire(SIGNAL_METRICS, bytes_str(&json), &wire, &why), -E2BIG);
+    bytes_done(&json);
+    bytes_done(&wire);
+}
+
 static void json_mistakes_are_named(void **state)
 {
     static const char *const cases[][2] = {
@@ -190,6 +240,25 @@ static void json_mistakes_are_named(void **state)
          "Span.traceId is not hexadecimal"},
         {"{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"kind\":\"SPAN_KIND_SERVER\"}]}]}]}",
          "Span.kind is not an integer"},
+        {SPAN_KEY("\"traceId\":\"012\""), "Span.traceId is not hexadecimal"},
+        {SPAN_KEY("\"kind\":4294967296"), "Span.kind is not an integer of its type"},
+        {SPAN_KEY("\"droppedEventsCount\":-1"), "is not an integer of its type"},
+        {SPAN_KEY("\"startTimeUnixNano\":\"18446744073709551616\""), "is not an integer"},
+        {SPAN_KEY("\"startTimeUnixNano\":1.5"), "is not an integer"},
+        {SPAN_KEY("\"startTimeUnixNano\":\" 1\""), "is not an integer"},
+        {SPAN_KEY("\"kind\":01"), "JSON line 1 column 54: a number that JSON has not"},
+        {SPAN_KEY("\"name\":\"\\ud800x\""), "half of a surrogate pair"},
+        {SPAN_KEY("\"name\":\"\\udc00\""), "an escape that is none"},
+        {SPAN_KEY("\"name\":\"\\x\""), "an escape that is none"},
+        {SPAN_KEY("\"name\":\"\xff\""), "text that is not UTF-8"},
+        {SPAN_KEY("\"name\":\"\n\""), "a control character in a string"},
+        {SPAN_KEY("\"x\":[1,]"), "a value was expected"},
+        {SPAN_KEY("\"x\":nul"), "a value was expected"},
+        {"{}x", "JSON line 1 column 3: the end was expected"},
+        {"{\n\"a\":}", "JSON line 2 column 5: a value was expected"},
+        {"{\"a\" 1}", "':' was expected"},
+        {"{\"a\":\"", "a string without an end"},
+        {"", "'{' was expected"},
     };
 
     (void)state;
@@ -249,6 +318,8 @@ int main(void)
         cmocka_unit_test(json_and_wire_agree),
         cmocka_unit_test(every_cut_of_a_request_is_refused_or_shorter),
         cmocka_unit_test(nesting_has_a_limit),
+        cmocka_unit_test(json_of_any_writer_is_read),
+        cmocka_unit_test(json_takes_no_more_memory_than_it_may),
         cmocka_unit_test(json_mistakes_are_named),
         cmocka_unit_test(metrics_in_json_survive),
         cmocka_unit_test(partial_success_is_read_back),
