@@ -5,10 +5,9 @@ all attributes, events and links."""
 import os
 import subprocess
 import sys
-import venv
 
 sys.path.insert(0, os.path.dirname(__file__))
-from running import Agent, eventually  # noqa: E402
+from running import Agent, eventually, python_packages  # noqa: E402
 
 PROGRAM, FOLDER = sys.argv[1], sys.argv[2]
 SPANS = 500
@@ -41,19 +40,6 @@ print(json.dumps(sent))
 """
 
 
-def install():
-    python = os.path.join(FOLDER, "bin", "python")
-    if not os.path.exists(python):
-        venv.create(FOLDER, with_pip=True)
-    if subprocess.run([python, "-c", "import opentelemetry.exporter.otlp.proto.http"], capture_output=True, check=False).returncode:
-        run = subprocess.run([python, "-m", "pip", "install", "-q", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"],
-                             capture_output=True, text=True, check=False)
-        if run.returncode:
-            print("SKIPPED: PyPI cannot be reached: " + run.stderr[-300:])
-            sys.exit(77)
-    return python
-
-
 def check(agent, sent):
     by_trace = {}
     for each in sent:
@@ -74,7 +60,8 @@ def check(agent, sent):
 
 def main():
     import json
-    python = install()
+    python = python_packages(FOLDER, "opentelemetry.exporter.otlp.proto.http",
+                             ["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"])
     if PROGRAM == "--fetch":
         return
     agent = Agent(PROGRAM)

@@ -6,11 +6,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
+import venv
 
 
 def free_port():
@@ -28,6 +30,23 @@ def eventually(check, seconds=30):
             if time.time() > deadline:
                 raise
             threading.Event().wait(0.05)
+
+
+def skip(reason):
+    print("SKIPPED: " + reason)
+    sys.exit(77)
+
+
+def python_packages(folder, modules, packages):
+    """A virtual environment in `folder` that can import `modules`, from PyPI once; its python."""
+    python = os.path.join(folder, "bin", "python")
+    if not os.path.exists(python):
+        venv.create(folder, with_pip=True)
+    if subprocess.run([python, "-c", "import " + modules], capture_output=True, check=False).returncode:
+        run = subprocess.run([python, "-m", "pip", "install", "-q", *packages], capture_output=True, text=True, check=False)
+        if run.returncode:
+            skip("PyPI cannot be reached: " + run.stderr[-300:])
+    return python
 
 
 class Agent:
