@@ -22,7 +22,7 @@
 #include "libtrace/otlp/index.h"
 #include "libtrace/otlp/span.h"
 
-enum { GUESTS_MAX = 512, LOOK_MS = 200, TURN_BYTES = 4 << 20, BATCH_RECORDS = 4096 };
+enum { GUESTS_MAX = 512, LOOK_MS = 200, TURN_BYTES = 4 << 20, BATCH_RECORDS = 8192 };
 
 struct guest {
     int socket;
@@ -140,14 +140,18 @@ static void guest_counts(struct guest *guest)
     guest->dropped = dropped;
 }
 
-// Drains one ring. False when something had to stay because the pipeline is full.
-static bool guest_drain(struct ring_receiver *self, struct guest *guest, struct turn *turn)
+// DRAIN_MORE: its turn is over, others come first. DRAIN_FULL: something had to stay because the
+// pipeline is full.
+enum drain { DRAIN_EMPTY, DRAIN_MORE, DRAIN_FULL };
+
+static enum drain guest_drain(struct ring_receiver *self, struct guest *guest, struct turn *turn)
 {
+    size_t total = 0;
     size_t got;
 
     do {
-        // 32 bytes is the smallest record with its head, so the list of a turn cannot overflow.
-        const size_t limit = BATCH_RECORDS * 32 < TURN_BYTES ? BATCH_RECORDS * 32 : TURN_BYTES;
+        // 16 bytes is the smallest record with its head, so the list of a turn cannot overflow.
+        const size_t limit = BATCH_RECORDS * 16;
 
         turn->guest = guest;
         turn->count = 0;
@@ -155,12 +159,13 @@ static bool guest_drain(struct ring_receiver *self, struct guest *guest, struct 
         got = ring_reader_read(guest->reader, limit, guest->is_gone, keep_record, turn);
         if (turn->count && !turn_push(self, turn)) {
             ring_reader_rewind(guest->reader);
-            return false;
+            return DRAIN_FULL;
         }
         ring_reader_release(guest->reader);
-    } while (got);
+        total += got;
+    } while (got && total < TURN_BYTES);
     guest_counts(guest);
-    return true;
+    return got ? DRAIN_MORE : DRAIN_EMPTY;
 }
 
 static void guest_free(struct ring_receiver *self, struct guest *guest)
@@ -172,9 +177,9 @@ static void guest_free(struct ring_receiver *self, struct guest *guest)
     free(guest);
 }
 
-static void watch(struct ring_receiver *self, int fd, struct guest *guest)
+static void watch(struct ring_receiver *self, int fd, uint32_t events, struct guest *guest)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = guest};
+    struct epoll_event event = {.events = events, .data.ptr = guest};
 
     if (epoll_ctl(self->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
         log_warn("ring.watch", "error=\"%s\"", strerrordesc_np(errno));
@@ -199,23 +204,27 @@ static void guest_accept(struct ring_receiver *self)
     guest->socket = fd;
     guest->pid = (uint32_t)peer.pid;
     self->guests[self->guest_count++] = guest;
-    watch(self, fd, guest);
+    watch(self, fd, EPOLLIN | EPOLLRDHUP, guest);
 }
 
-// Takes the two descriptors of the one message a program sends.
+// Takes the two descriptors of the one message a program sends; any others are closed at once, or a
+// guest could use up ours.
 static void ring_take(struct ring_receiver *self, struct guest *guest, struct msghdr *message)
 {
     struct cmsghdr *head = CMSG_FIRSTHDR(message);
     struct why why = {""};
     int descriptors[2];
+    size_t count;
 
-    if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS ||
-        head->cmsg_len != CMSG_LEN(sizeof descriptors))
+    if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
         return;
-    memcpy(descriptors, CMSG_DATA(head), sizeof descriptors);
-    if (guest->reader) {
-        close(descriptors[0]);
-        close(descriptors[1]);
+    count = (head->cmsg_len - CMSG_LEN(0)) / sizeof descriptors[0];
+    if (count > 2)
+        count = 2;
+    memcpy(descriptors, CMSG_DATA(head), count * sizeof descriptors[0]);
+    if (guest->reader || guest->is_gone || count < 2) {
+        for (size_t i = 0; i < count; i++)
+            close(descriptors[i]);
         return;
     }
     if (ring_reader_new(descriptors[0], descriptors[1], &guest->reader, &why) != 0) {
@@ -226,7 +235,8 @@ static void ring_take(struct ring_receiver *self, struct guest *guest, struct ms
     }
     if (self->outlet->peers)
         peers_add(self->outlet->peers, guest->pid);
-    watch(self, ring_reader_event_fd(guest->reader), guest);
+    // By its edges: it is never read, because whoever shares it decides whether reading blocks.
+    watch(self, ring_reader_event_fd(guest->reader), EPOLLIN | EPOLLET, guest);
     log_info("ring.open", "pid=%u", guest->pid);
 }
 
@@ -243,35 +253,36 @@ static void guest_hear(struct ring_receiver *self, struct guest *guest)
                              .msg_control = control.bytes,
                              .msg_controllen = sizeof control.bytes};
     const ssize_t got = recvmsg(guest->socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    uint64_t wakes;
 
     if (got > 0)
         ring_take(self, guest, &message);
     else if (got == 0 || (errno != EAGAIN && errno != EINTR))
         guest->is_gone = true;
-    // Empties the event of the ring, when that is what woke us.
-    if (guest->reader && read(ring_reader_event_fd(guest->reader), &wakes, sizeof wakes) < 0)
-        errno = 0;
 }
 
-static void look(struct ring_receiver *self, struct turn *turn)
+// True when a ring has more than its turn allowed.
+static bool look(struct ring_receiver *self, struct turn *turn)
 {
+    bool has_more = false;
+
     for (size_t i = 0; i < self->guest_count;) {
         struct guest *guest = self->guests[i];
-        bool is_empty = true;
+        enum drain drain = DRAIN_EMPTY;
 
         if (guest->reader) {
             ring_reader_sleep(guest->reader);
-            is_empty = guest_drain(self, guest, turn);
+            drain = guest_drain(self, guest, turn);
+            has_more |= drain == DRAIN_MORE;
         }
         // A program that is gone leaves when its ring has been read to the end.
-        if (guest->is_gone && is_empty) {
+        if (guest->is_gone && drain == DRAIN_EMPTY) {
             guest_free(self, guest);
             self->guests[i] = self->guests[--self->guest_count];
             continue;
         }
         i++;
     }
+    return has_more;
 }
 
 static void *run(void *self_)
@@ -279,10 +290,11 @@ static void *run(void *self_)
     struct ring_receiver *self = self_;
     struct turn *turn = calloc(1, sizeof *turn);
     bool is_stopping = !turn;
+    bool has_more = false;
 
     while (!is_stopping) {
         struct epoll_event events[64];
-        const int count = epoll_wait(self->epoll, events, 64, LOOK_MS);
+        const int count = epoll_wait(self->epoll, events, 64, has_more ? 0 : LOOK_MS);
 
         for (int i = 0; i < count; i++) {
             if (events[i].data.ptr == &self->listener)
@@ -292,7 +304,7 @@ static void *run(void *self_)
             else
                 guest_hear(self, events[i].data.ptr);
         }
-        look(self, turn);
+        has_more = look(self, turn);
     }
     if (turn)
         bytes_done(&turn->bodies);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -212,9 +213,23 @@ struct ring_reader {
     uint64_t sub_bytes;
     uint64_t position[RING_SUBS_MAX]; // read up to here
     uint64_t released[RING_SUBS_MAX];
+    uint64_t last[RING_SUBS_MAX]; // where a writer that is gone had got to
+    bool is_last_known;
     uint64_t fixed;
     uint8_t *scratch; // one record
 };
+
+// Any other descriptor could make whoever waits on it wait for something else.
+static bool is_eventfd(int fd)
+{
+    char path[64];
+    char name[64] = "";
+
+    if (snprintf(path, sizeof path, "/proc/self/fd/%d", fd) < 0 ||
+        readlink(path, name, sizeof name - 1) < 0)
+        return false;
+    return strcmp(name, "anon_inode:[eventfd]") == 0;
+}
 
 static int header_check(struct ring_reader *reader, struct why *why)
 {
@@ -224,6 +239,8 @@ static int header_check(struct ring_reader *reader, struct why *why)
 
     if (seals < 0 || (seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW))
         return why_fail(why, -EBADMSG, "the ring is not sealed against resizing");
+    if (!is_eventfd(reader->event_fd))
+        return why_fail(why, -EBADMSG, "the ring's second descriptor is not an eventfd");
     if (fstat(reader->fd, &status) != 0 || status.st_size < HEADER_BYTES + RING_TABLE_BYTES)
         return why_fail(why, -EBADMSG, "the ring is too small");
     reader->header = mmap(NULL, HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, reader->fd, 0);
@@ -319,7 +336,7 @@ static uint64_t read_one(struct ring_reader *reader, unsigned sub, uint64_t end,
         reader->fixed++;
         return STEP;
     }
-    if (head.len == SKIP)
+    if (head.len == SKIP && left <= end - position)
         return left;
     need = ((uint64_t)head.len + HEAD_BYTES + STEP - 1) & ~(uint64_t)(STEP - 1);
     // A hostile length: pass over the head alone.
@@ -333,17 +350,41 @@ static uint64_t read_one(struct ring_reader *reader, unsigned sub, uint64_t end,
     return need;
 }
 
+// Up to where one sub-ring may be read. Writers are at most one lap ahead of what was released: a
+// head that ran away is believed no more than that.
+static uint64_t end_of(const struct ring_reader *reader, unsigned sub)
+{
+    const uint64_t head =
+        atomic_load_explicit(&reader->header->index[sub].head, memory_order_acquire) &
+        ~(uint64_t)(STEP - 1);
+
+    if (head < reader->position[sub])
+        return reader->position[sub];
+    if (head - reader->released[sub] > reader->sub_bytes)
+        return reader->released[sub] + reader->sub_bytes;
+    return head;
+}
+
+// Whoever still maps the ring of a program that is gone cannot keep its reader busy for ever.
+static void last_note(struct ring_reader *reader)
+{
+    if (reader->is_last_known)
+        return;
+    for (unsigned sub = 0; sub < reader->subs; sub++)
+        reader->last[sub] = end_of(reader, sub);
+    reader->is_last_known = true;
+}
+
 size_t ring_reader_read(struct ring_reader *reader, size_t max_bytes, bool is_writer_gone,
                         ring_visit *visit, void *self)
 {
     size_t read_bytes = 0;
 
+    if (is_writer_gone)
+        last_note(reader);
     for (unsigned sub = 0; sub < reader->subs; sub++) {
-        uint64_t end = atomic_load_explicit(&reader->header->index[sub].head, memory_order_acquire);
+        const uint64_t end = is_writer_gone ? reader->last[sub] : end_of(reader, sub);
 
-        // A head that ran away: believe one lap.
-        if (end < reader->position[sub] || end - reader->position[sub] > reader->sub_bytes)
-            end = reader->position[sub] + (end < reader->position[sub] ? 0 : reader->sub_bytes);
         while (reader->position[sub] < end && read_bytes < max_bytes) {
             const uint64_t step = read_one(reader, sub, end, is_writer_gone, visit, self);
 

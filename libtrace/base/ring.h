@@ -45,8 +45,8 @@ uint64_t ring_dropped(const struct ring *ring);
 
 struct ring_reader;
 
-// Takes over both descriptors, also on failure. Checks seals, size and header before anything is
-// believed; the writer may be hostile. -EBADMSG with a reason.
+// Takes over both descriptors, also on failure. Checks seals, size, header and that the second is
+// an eventfd before anything is believed; the writer may be hostile. -EBADMSG with a reason.
 int ring_reader_new(int fd, int event_fd, struct ring_reader **out_reader, struct why *why);
 void ring_reader_free(struct ring_reader *reader);
 int ring_reader_event_fd(const struct ring_reader *reader);
@@ -57,7 +57,8 @@ struct ring_record {
 };
 
 // Reads what is committed, at most `max_bytes`; `visit` borrows the bytes. `is_writer_gone`: skip
-// slots that were reserved and never committed. Nothing is given back before ring_reader_release.
+// slots that were reserved and never committed, and read no further than the writer had got when
+// that was said first. Nothing is given back before ring_reader_release.
 typedef void ring_visit(void *self, const struct ring_record *record);
 size_t ring_reader_read(struct ring_reader *reader, size_t max_bytes, bool is_writer_gone,
                         ring_visit *visit, void *self);

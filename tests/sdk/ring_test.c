@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -172,21 +173,202 @@ static void nothing_is_lost_among_threads(void **state)
     ring_free(ring);
 }
 
-static void hostile_rings_are_refused(void **state)
+// The header as it lies in the file: the layout is the contract between two programs.
+struct laid_out {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t subs;
+    uint64_t sub_bytes;
+    uint32_t table_len;
+    uint32_t is_reader_asleep;
+};
+
+enum { DATA_AT = 3 * 4096 + RING_TABLE_BYTES, HEAD_AT = 128, TAIL_AT = 192 };
+
+static const struct laid_out good = {UINT64_C(0x31474e4952544c54), 1, 1, 4096, 0, 0};
+
+static int file_of(const struct laid_out *header, off_t bytes, int seals)
+{
+    const int fd = memfd_create("x", MFD_ALLOW_SEALING);
+
+    assert_int_equal(ftruncate(fd, bytes), 0);
+    if (bytes >= (off_t)sizeof *header)
+        assert_int_equal(pwrite(fd, header, sizeof *header, 0), sizeof *header);
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, seals), 0);
+    return fd;
+}
+
+static void refused(int fd, int event_fd, const char *expected)
 {
     struct ring_reader *reader = NULL;
-    struct why why;
+    struct why why = {""};
+
+    assert_int_equal(ring_reader_new(fd, event_fd, &reader, &why), -EBADMSG);
+    assert_string_equal(why.text, expected);
+    // Both descriptors were taken over.
+    assert_int_equal(fcntl(fd, F_GETFD), -1);
+    assert_int_equal(fcntl(event_fd, F_GETFD), -1);
+}
+
+static void hostile_rings_are_refused(void **state)
+{
+    static const struct {
+        struct laid_out header;
+        off_t bytes;
+        const char *problem;
+    } cases[] = {
+        {{0}, 100, "the ring is too small"},
+        {{0}, 1 << 20, "the ring is of another version"},
+        {{UINT64_C(0x31474e4952544c54), 2, 1, 4096},
+         DATA_AT + 4096,
+         "the ring is of another version"},
+        {{UINT64_C(0x31474e4952544c54), 1, 1, 4096},
+         DATA_AT + 8192,
+         "the ring's sizes do not agree"},
+        {{UINT64_C(0x31474e4952544c54), 1, 0, 4096}, DATA_AT, "the ring's sizes do not agree"},
+        {{UINT64_C(0x31474e4952544c54), 1, 128, 4096},
+         DATA_AT + 128 * 4096,
+         "the ring's sizes do not agree"},
+        {{UINT64_C(0x31474e4952544c54), 1, 3, 4096},
+         DATA_AT + 3 * 4096,
+         "the ring's sizes do not agree"},
+        {{UINT64_C(0x31474e4952544c54), 1, 1, 2048},
+         DATA_AT + 2048,
+         "the ring's sizes do not agree"},
+        {{UINT64_C(0x31474e4952544c54), 1, 1, 4097},
+         DATA_AT + 4097,
+         "the ring's sizes do not agree"},
+        {{UINT64_C(0x31474e4952544c54), 1, 2, UINT64_MAX / 2 + 1},
+         DATA_AT,
+         "the ring's sizes do not agree"},
+    };
+    const int seals = F_SEAL_SHRINK | F_SEAL_GROW;
+    int pipe_ends[2];
     int fd;
 
     (void)state;
-    fd = memfd_create("x", MFD_ALLOW_SEALING);
-    assert_int_equal(ring_reader_new(fd, dup(0), &reader, &why), -EBADMSG);
-    assert_string_equal(why.text, "the ring is not sealed against resizing");
-    fd = memfd_create("x", MFD_ALLOW_SEALING);
-    assert_int_equal(ftruncate(fd, 1 << 20), 0);
-    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
-    assert_int_equal(ring_reader_new(fd, dup(0), &reader, &why), -EBADMSG);
-    assert_string_equal(why.text, "the ring is of another version");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        refused(file_of(&cases[i].header, cases[i].bytes, seals), eventfd(0, 0), cases[i].problem);
+    fd = file_of(&good, DATA_AT + 4096, F_SEAL_SHRINK);
+    refused(fd, eventfd(0, 0), "the ring is not sealed against resizing");
+    fd = file_of(&good, DATA_AT + 4096, F_SEAL_GROW);
+    refused(fd, eventfd(0, 0), "the ring is not sealed against resizing");
+    refused(eventfd(0, 0), eventfd(0, 0), "the ring is not sealed against resizing");
+    // One that blocks whoever reads it.
+    assert_int_equal(pipe(pipe_ends), 0);
+    fd = file_of(&good, DATA_AT + 4096, seals);
+    refused(fd, pipe_ends[0], "the ring's second descriptor is not an eventfd");
+    close(pipe_ends[1]);
+}
+
+static void count_any(void *self, const struct ring_record *record)
+{
+    assert_true(record->bytes.len <= RING_RECORD_MAX);
+    (*(size_t *)self)++;
+}
+
+static void a_head_that_runs_away_ends_with_one_lap(void **state)
+{
+    static const uint64_t heads[] = {UINT64_MAX, UINT64_MAX / 2, 4096 * 3, 4097, 1};
+    static const uint64_t tails[] = {0, 4095, UINT64_MAX - 4096, UINT64_MAX};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0] * 4; i++) {
+        const int fd = file_of(&good, DATA_AT + 4096, F_SEAL_SHRINK | F_SEAL_GROW);
+        struct ring_reader *reader = NULL;
+        size_t records = 0;
+        size_t turns = 0;
+
+        assert_int_equal(pwrite(fd, &heads[i / 4], 8, HEAD_AT), 8);
+        assert_int_equal(pwrite(fd, &tails[i % 4], 8, TAIL_AT), 8);
+        assert_int_equal(ring_reader_new(dup(fd), eventfd(0, 0), &reader, NULL), 0);
+        assert_int_equal(ring_reader_read(reader, 1 << 20, false, count_any, &records), 0);
+        // The program is gone, but another still maps its ring and moves the head on.
+        while (ring_reader_read(reader, 1 << 20, true, count_any, &records)) {
+            const uint64_t further = heads[i / 4] + 8192 * ++turns;
+
+            ring_reader_release(reader);
+            assert_int_equal(pwrite(fd, &further, 8, HEAD_AT), 8);
+            assert_true(turns < 10);
+        }
+        assert_int_equal(records, 0);
+        ring_reader_free(reader);
+        close(fd);
+    }
+}
+
+static void hostile_tables_give_no_entry(void **state)
+{
+    static const struct {
+        uint32_t table_len;
+        uint32_t offset;
+        uint32_t len; // written at the offset
+    } cases[] = {
+        {0, 0, 0},     {UINT32_MAX, 0, 8}, {RING_TABLE_BYTES + 1, 0, 8}, {100, 97, 0},
+        {100, 101, 0}, {100, 0, 97},       {100, 0, UINT32_MAX},         {100, UINT32_MAX - 1, 0},
+    };
+    struct bytes out = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const int fd = file_of(&good, DATA_AT + 4096, F_SEAL_SHRINK | F_SEAL_GROW);
+        struct ring_reader *reader = NULL;
+
+        assert_int_equal(pwrite(fd, &cases[i].table_len, 4, 24), 4);
+        if (cases[i].offset < RING_TABLE_BYTES)
+            assert_int_equal(pwrite(fd, &cases[i].len, 4, 3 * 4096 + cases[i].offset), 4);
+        assert_int_equal(ring_reader_new(fd, eventfd(0, 0), &reader, NULL), 0);
+        assert_false(ring_reader_entry(reader, cases[i].offset, &out));
+        assert_int_equal(out.len, 0);
+        ring_reader_free(reader);
+    }
+    bytes_done(&out);
+}
+
+// kill -9 between reserve and commit, among records that were committed before and after it.
+static void a_writer_killed_inside_a_record_loses_that_one(void **state)
+{
+    struct ring *ring = ring_new(1, 65536);
+    struct ring_reader *reader = reader_of_ring(ring);
+    struct seen seen = {.is_in_order = true};
+    int ready[2];
+    char byte;
+    pid_t child;
+
+    (void)state;
+    assert_int_equal(pipe(ready), 0);
+    child = fork();
+    if (child == 0) {
+        struct ring_slot slot;
+
+        for (uint32_t i = 0; i < 50; i++)
+            put(ring, i, 100 + i);
+        ring_reserve(ring, 5000, 0, &slot);
+        memset(slot.at, 0xff, slot.len / 2);
+        for (uint32_t i = 50; i < 80; i++)
+            put(ring, i, 100);
+        if (write(ready[1], "x", 1) < 0)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    // As long as the socket is open the slot may still be finished by another thread.
+    ring_reader_read(reader, 1 << 20, false, see, &seen);
+    assert_int_equal(seen.count, 50);
+    ring_reader_read(reader, 1 << 20, true, see, &seen);
+    assert_int_equal(seen.count, 80);
+    assert_true(seen.is_in_order);
+    assert_int_equal(ring_reader_fixed(reader), (5000 + 16 + 15) / 16);
+    ring_reader_release(reader);
+    // The room is free again.
+    assert_true(put(ring, 0, 40000));
+    close(ready[0]);
+    close(ready[1]);
+    ring_reader_free(reader);
+    ring_free(ring);
 }
 
 struct ended {
@@ -244,7 +426,7 @@ static void spans_outlive_a_killed_process(void **state)
         // The agent got its copies over the socket long before; here /proc gives them.
         for (int i = 0; i < 2; i++) {
             snprintf(path, sizeof path, "/proc/%d/fd/%d", child, fds[i]);
-            copies[i] = i ? dup(0) : open(path, O_RDWR | O_CLOEXEC);
+            copies[i] = i ? eventfd(0, EFD_CLOEXEC) : open(path, O_RDWR | O_CLOEXEC);
         }
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
@@ -271,6 +453,9 @@ int main(void)
         cmocka_unit_test(a_slot_whose_writer_died_is_passed_over),
         cmocka_unit_test(nothing_is_lost_among_threads),
         cmocka_unit_test(hostile_rings_are_refused),
+        cmocka_unit_test(a_head_that_runs_away_ends_with_one_lap),
+        cmocka_unit_test(hostile_tables_give_no_entry),
+        cmocka_unit_test(a_writer_killed_inside_a_record_loses_that_one),
         cmocka_unit_test(spans_outlive_a_killed_process),
     };
 
