@@ -40,6 +40,11 @@ print(json.dumps(sent))
 """
 
 
+def install():
+    return python_packages(FOLDER, "opentelemetry.exporter.otlp.proto.http",
+                           ["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"])
+
+
 def check(agent, sent):
     by_trace = {}
     for each in sent:
@@ -60,8 +65,7 @@ def check(agent, sent):
 
 def main():
     import json
-    python = python_packages(FOLDER, "opentelemetry.exporter.otlp.proto.http",
-                             ["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"])
+    python = install()
     if PROGRAM == "--fetch":
         return
     agent = Agent(PROGRAM)

@@ -49,6 +49,22 @@ def python_packages(folder, modules, packages):
     return python
 
 
+def node_packages(folder, packages):
+    """npm's packages in `folder`, installed once; scripts there can require them."""
+    if not shutil.which("node") or not shutil.which("npm"):
+        skip("node and npm are not installed")
+    done = os.path.join(folder, "installed")
+    if os.path.exists(done):
+        return
+    os.makedirs(folder, exist_ok=True)
+    run = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--no-save", "--prefix", folder, *packages],
+                         capture_output=True, text=True, check=False)
+    if run.returncode:
+        skip("the npm registry cannot be reached: " + run.stderr[-300:])
+    with open(done, "w", encoding="utf-8") as file:
+        file.write("\n".join(packages))
+
+
 class Agent:
     """With a `cgroup` (its name below the mount) the agent also traces by eBPF what runs in it."""
 

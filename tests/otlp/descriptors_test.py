@@ -11,7 +11,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../e2e"))
 from running import python_packages  # noqa: E402
 
-FOLDER = sys.argv[1]
+FOLDER = sys.argv[-1]
 FILES = {"common": "common.v1.common", "resource": "resource.v1.resource", "trace": "trace.v1.trace",
          "metrics": "metrics.v1.metrics", "logs": "logs.v1.logs", "trace_service": "collector.trace.v1.trace_service",
          "metrics_service": "collector.metrics.v1.metrics_service", "logs_service": "collector.logs.v1.logs_service"}
@@ -63,6 +63,8 @@ print(json.dumps([{file.name.removesuffix(".proto"): rows(file) for file in ours
 
 def main():
     python = python_packages(FOLDER, "google.protobuf, opentelemetry.proto.trace.v1.trace_pb2", ["opentelemetry-proto"])
+    if sys.argv[1] == "--fetch":
+        return
     protos = os.path.join(os.path.dirname(os.path.abspath(__file__)), "proto")
     described = os.path.join(FOLDER, "ours.bin")
     subprocess.run(["protoc", "-I", protos, "--descriptor_set_out", described, *(f"{protos}/{name}.proto" for name in FILES)], check=True)
