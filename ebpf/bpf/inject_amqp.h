@@ -19,7 +19,9 @@ enum {
     AMQP_HAS_TYPE = 0x8000,
     AMQP_HAS_ENCODING = 0x4000,
     AMQP_HAS_HEADERS = 0x2000,
-    AMQP_SEARCH_BYTES = 1024, // of a content header, for a traceparent that is there already
+    AMQP_SEARCH_BYTES = 4096, // of a content header, for a traceparent that is there already
+    AMQP_PIECE_BYTES = 128,   // of them at once
+    AMQP_NAME_HEAD = 0x0b747261, // the name's length, "tra"
 };
 
 // What a message's frames share. Plain data: global functions take no pointers inside.
@@ -80,40 +82,44 @@ static __always_inline __u32 amqp_table_at(struct sk_msg_md *msg, __u32 pos, __u
     return at;
 }
 
-// A table that names a traceparent already is left alone. Global, so verified once.
-__noinline int amqp_has_traceparent(struct sk_msg_md *msg, __u32 from, __u32 len)
+// Searches up to AMQP_PIECE_BYTES on from `at`. Global, so verified once. Negative: not to be had.
+__noinline int amqp_search(struct sk_msg_md *msg, struct scan *scan, __u32 at, __u32 len)
 {
-    __u64 last = 0;
-    __u64 before = 0;
+    const __u8 *window;
+    const __u8 *end;
 
-    if (!msg)
-        return 1;
-    if (len > AMQP_SEARCH_BYTES)
-        return 1; // not proven absent
-    for (__u32 i = 0; i < AMQP_SEARCH_BYTES / 64; i++) {
-        const __u32 at = from + i * 64;
-        __u32 more = len - i * 64;
-        __u8 *window;
-        __u8 *end;
-
-        if (i * 64 >= len)
+    if (!msg || !scan || bpf_msg_pull_data(msg, at, at + len, 0) != 0)
+        return -1;
+    window = (const __u8 *)(long)msg->data;
+    end = (const __u8 *)(long)msg->data_end;
+    for (__u32 i = 0; i < AMQP_PIECE_BYTES; i++) {
+        if (window + i + 1 > end)
             break;
-        if (more > 64)
-            more = 64;
-        if (bpf_msg_pull_data(msg, at, at + more, 0) != 0)
-            return 1;
-        window = (__u8 *)(long)msg->data;
-        end = (__u8 *)(long)msg->data_end;
-        for (__u32 j = 0; j < 64; j++) {
-            if (window + j + 1 > end)
-                break;
-            before = before << 8 | last >> 56;
-            last = last << 8 | window[j];
-            if (last == 0x6365706172656e74 && (__u32)before == 0x0b747261)
-                return 1;
-        }
+        scan->before = scan->before << 8 | scan->last >> 56;
+        scan->last = scan->last << 8 | window[i];
+        if (scan->last == SCAN_NAME_TAIL && (__u32)scan->before == AMQP_NAME_HEAD)
+            scan->names++;
     }
     return 0;
+}
+
+// A table that names a traceparent already is left alone; so is one where that cannot be told.
+static __always_inline bool amqp_has_traceparent(struct sk_msg_md *msg, __u32 from, __u32 len)
+{
+    struct scan scan = {};
+
+    if (len > AMQP_SEARCH_BYTES)
+        return true;
+    for (__u32 at = 0; at < AMQP_SEARCH_BYTES; at += AMQP_PIECE_BYTES) {
+        const __u32 left = len - at;
+
+        if (at >= len)
+            break;
+        if (amqp_search(msg, &scan, from + at,
+                        left < AMQP_PIECE_BYTES ? left : AMQP_PIECE_BYTES) != 0)
+            return true;
+    }
+    return scan.names > 0;
 }
 
 // Writes the entry at `at`, behind a table's length when there is no table yet.

@@ -8,6 +8,8 @@
 
 enum { TRACEPARENT_BYTES = 55, SCAN_CHUNK_BYTES = 256, SCAN_CASE = 0x20 };
 
+#define SCAN_NAME_TAIL 0x6365706172656e74ULL // "ceparent"
+
 struct traceparent {
     char text[TRACEPARENT_BYTES + 1];
 };
@@ -35,7 +37,6 @@ struct scan {
 // Verified once, as a global function, whatever calls it. `len` above the chunk's size is cut.
 __noinline int scan_step(const struct scan_chunk *chunk, struct scan *scan, __u32 len)
 {
-    const __u64 name_tail = 0x6365706172656e74; // "ceparent"
     __u64 name_head;
 
     if (!chunk || !scan)
@@ -51,7 +52,7 @@ __noinline int scan_step(const struct scan_chunk *chunk, struct scan *scan, __u3
         scan->last = scan->last << 8 | byte | SCAN_CASE;
         scan->raw = scan->raw << 8 | byte;
         scan->at++;
-        if (scan->last == name_tail && (__u32)scan->before == name_head && scan->names++ == 0)
+        if (scan->last == SCAN_NAME_TAIL && (__u32)scan->before == name_head && scan->names++ == 0)
             scan->name_end = scan->at;
         if (byte != '\n' || !scan->is_text)
             continue;
@@ -78,7 +79,10 @@ static __always_inline void scan_record(const struct tap_data *record, struct sc
 
 static __always_inline char hex_digit(__u32 value)
 {
-    return '0' + value + (((9 - (int)value) >> 31) & 39);
+    __u32 over = (9 - (int)value) >> 31; // all ones from ten on
+
+    asm volatile("" : "+r"(over)); // or clang makes a branch of it
+    return '0' + value + (over & 39);
 }
 
 static __always_inline void hex_write(char *to, const __u8 *from, const __u32 bytes)
