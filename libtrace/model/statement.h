@@ -24,3 +24,6 @@ int statement_clean_redis(const struct str *args, size_t count, struct arena *ar
 
 // url.full: user:password and the query values that semantic conventions name become REDACTED.
 struct str statement_clean_url(struct str url, struct arena *arena);
+
+// url.query alone, likewise.
+struct str statement_clean_query(struct str query, struct arena *arena);

@@ -1,0 +1,2 @@
+SELECT "a\"b" FROM `t` # x
+WHERE e=5--3

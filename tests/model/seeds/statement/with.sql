@@ -1,0 +1,1 @@
+WITH x AS (SELECT 1 FROM a /* b /* c */ */) UPDATE b SET c = 'd'; COMMIT
