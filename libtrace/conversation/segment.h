@@ -24,7 +24,7 @@ struct segment_context {
 struct segment {
     uint64_t conn; // unique for the life of the assembler: the socket cookie
     enum direction direction;
-    uint64_t offset;  // of the first byte in this direction's stream
+    uint64_t offset;  // of the first byte in this direction's stream; may begin anywhere
     uint64_t time_ns; // since 1970
     struct str bytes;
     uint32_t lost_bytes; // that follow `bytes` and were not copied

@@ -4,7 +4,12 @@
 #include "libtrace/model/statement.h"
 #include "libtrace/protocols/protocol.h"
 
-enum { HEAD_BYTES_MAX = 32 * 1024, METHOD_BYTES_MAX = 20, TARGET_BYTES_MAX = 4096 };
+enum {
+    HEAD_BYTES_MAX = 32 * 1024,
+    METHOD_BYTES_MAX = 20,
+    TARGET_BYTES_MAX = 4096,
+    LONG_BYTES = 2048
+};
 
 // A head while it is read: what decides where the message ends must be said once, and clearly.
 struct head {
@@ -231,6 +236,11 @@ static enum parse more(struct str bytes, struct message *out_message)
     return bytes.len > HEAD_BYTES_MAX ? PARSE_RESYNC : PARSE_MORE;
 }
 
+static bool has_end(struct str bytes)
+{
+    return memmem(bytes.at, bytes.len, "\n\r\n", 3) || memmem(bytes.at, bytes.len, "\n\n", 2);
+}
+
 static enum parse read_message(void *memory, struct str bytes, bool from_client,
                                const struct message *oldest, struct arena *arena,
                                struct message *out_message)
@@ -247,7 +257,8 @@ static enum parse read_message(void *memory, struct str bytes, bool from_client,
     }
     if (from_client ? bytes.at[0] < 'A' || bytes.at[0] > 'Z' : status_match(bytes) == MATCH_NO)
         return PARSE_RESYNC;
-    if (!line_next(&left, &line))
+    // A long head that comes byte by byte is not read all over again for each.
+    if (!line_next(&left, &line) || (bytes.len > LONG_BYTES && !has_end(bytes)))
         return more(bytes, out_message);
     if (!(from_client ? request_line(line, &head.message) : status_line(line, &head.message)))
         return PARSE_RESYNC;
