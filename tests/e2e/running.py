@@ -88,7 +88,8 @@ service: {{pipelines: {{traces: {{receivers: [otlp_http, ring{', ebpf' if cgroup
         eventually(self.answers)
 
     def answers(self):
-        assert self.process.poll() is None, open(self.log.name, encoding="utf-8").read()
+        if self.process.poll() is not None:
+            raise RuntimeError("the agent ended: " + open(self.log.name, encoding="utf-8").read())
         try:
             socket.create_connection(("127.0.0.1", self.api), 1).close()
         except OSError as error:

@@ -31,21 +31,42 @@ def why_not():
         return "not root"
     if not os.path.exists("/sys/kernel/btf/vmlinux"):
         return "the kernel has no type information (/sys/kernel/btf/vmlinux)"
-    with open("/proc/self/mountinfo", encoding="utf-8") as file:
-        mounts = [line.split()[4] for line in file if re.search(r" - cgroup2 ", line)]
-    if not any(os.access(mount, os.W_OK) for mount in mounts):
+    if not any(os.access(mount, os.W_OK) for mount in cgroup_mounts()):
         return "no cgroup v2 is mounted"
     with open("/proc/self/status", encoding="utf-8") as file:
         effective = int(re.search(r"CapEff:\s*(\w+)", file.read())[1], 16)
     lacking = [name for name, bit in CAPABILITIES.items() if not effective >> bit & 1]
     if lacking:
         return "without " + ", ".join(lacking)
-    if " run " not in subprocess.run([PROGRAM, "help"], capture_output=True, text=True, check=True).stdout:
-        return "this build has no command 'run'"
+    if not has_receiver():
+        return "this build has no ebpf receiver"
     for program in ("nginx", "rabbitmq-server", "redis-server", "psql"):
         if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin"):
             return program + " is not installed"
     return None
+
+
+def cgroup_mounts():
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        return [line.split()[4] for line in file if " - cgroup2 " in line]
+
+
+def cgroup_remove(name):
+    for mount in cgroup_mounts():
+        for folder, _, _ in os.walk(os.path.join(mount, name), topdown=False):
+            try:
+                os.rmdir(folder)
+            except OSError as error:
+                print(f"{folder} is left: {error.strerror}")
+
+
+def has_receiver():
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write("receivers: {ebpf: {}}\nexporters: {store: {}}\n"
+                   "service: {pipelines: {traces: {receivers: [ebpf], exporters: [store]}}}\n")
+        file.flush()
+        answer = subprocess.run([PROGRAM, "validate", "-c", file.name], capture_output=True, text=True, check=False)
+    return "not a known" not in answer.stderr
 
 
 class Shop:
@@ -130,6 +151,7 @@ def main():
         return load(agent, cgroup)
     finally:
         agent.stop()
+        cgroup_remove(cgroup)
 
 
 def load(agent, cgroup):
