@@ -72,6 +72,7 @@ port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 start_agent() {
     local port end=$((SECONDS + 20))
 
+    [ "$(id -u)" = 0 ] || fail "the demo traces programs that were not changed, by eBPF: only root may"
     for port in 4317 4318 4320; do
         port_is_free $port || fail "port $port is taken: is another agent running? The demo needs 4317, 4318 and 4320."
     done

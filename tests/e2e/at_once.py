@@ -47,7 +47,8 @@ def main():
         request.join(SECONDS)
     failures = [f"{request.order}: {request.failure}" for request in requests if request.failure]
     print(f"{len(orders) - len(failures)} of {len(orders)} answered in {time.monotonic() - started:.1f} s")
-    print("\n".join(failures[:10]))
+    for failure in failures[:10]:
+        print(failure)
     return 1 if failures else 0
 
 
