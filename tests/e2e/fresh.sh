@@ -107,7 +107,7 @@ copy_settings() {
     cp -L /etc/resolv.conf "$root/etc/resolv.conf"
     { printf '127.0.0.1 localhost\n::1 localhost\n127.0.1.1 fresh\n' && grep -v '^127\.\|^::1' /etc/hosts; } >"$root/etc/hosts" || true
     echo fresh >"$root/etc/hostname"
-    { env | grep -E "$SETTINGS" || true; } >"$root/root/settings"
+    (umask 077 && { env | grep -E "$SETTINGS" || true; } >"$root/root/settings")
 }
 
 # As a clone would be, with what is not committed yet.
