@@ -19,8 +19,8 @@ enum {
     AMQP_HAS_TYPE = 0x8000,
     AMQP_HAS_ENCODING = 0x4000,
     AMQP_HAS_HEADERS = 0x2000,
-    AMQP_SEARCH_BYTES = 4096, // of a content header, for a traceparent that is there already
-    AMQP_PIECE_BYTES = 128,   // of them at once
+    AMQP_SEARCH_BYTES = 4096,    // of a content header, for a traceparent that is there already
+    AMQP_PIECE_BYTES = 128,      // of them at once
     AMQP_NAME_HEAD = 0x0b747261, // the name's length, "tra"
 };
 
@@ -115,8 +115,8 @@ static __always_inline bool amqp_has_traceparent(struct sk_msg_md *msg, __u32 fr
 
         if (at >= len)
             break;
-        if (amqp_search(msg, &scan, from + at,
-                        left < AMQP_PIECE_BYTES ? left : AMQP_PIECE_BYTES) != 0)
+        if (amqp_search(msg, &scan, from + at, left < AMQP_PIECE_BYTES ? left : AMQP_PIECE_BYTES) !=
+            0)
             return true;
     }
     return scan.names > 0;

@@ -16,7 +16,7 @@
 enum { AF_INET = 2, AF_INET6 = 10, IPPROTO_TCP = 6, TCP_CLOSE = 7 };
 enum { S_IFMT = 0170000, S_IFSOCK = 0140000 };
 enum { MSG_PEEK = 0x02, MSG_TRUNC = 0x20, MSG_ERRQUEUE = 0x2000 };
-enum { EPOLL_CTL_ADD = 1, EPOLL_CTL_MOD = 3 };
+enum { EPOLL_CTL_DEL = 2 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -36,8 +36,13 @@ struct pt_regs {
 #define SYSCALL_ARG4(regs) ((regs)->r10)
 enum {
     NR_READ = 0,
+    NR_WRITE = 1,
     NR_READV = 19,
+    NR_WRITEV = 20,
+    NR_SENDFILE = 40,
+    NR_SENDTO = 44,
     NR_RECVFROM = 45,
+    NR_SENDMSG = 46,
     NR_RECVMSG = 47,
     NR_EPOLL_WAIT = 232,
     NR_EPOLL_CTL = 233,

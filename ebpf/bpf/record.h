@@ -13,12 +13,12 @@ struct capture {
     __u64 cookie;
     __u64 who;
     __u64 offset;
-    const void *from; // user memory (inbound) or the message's own (outbound)
+    const void *from;
     __u32 bytes;
     __u32 available; // behind `from`
     __u8 role;
     __u8 direction;
-    __u8 is_head; // of HTTP: worth more bytes
+    __u8 is_user; // `from` is user memory
     __u8 pad_[5];
 };
 
@@ -55,9 +55,8 @@ static __always_inline void record_fill(struct tap_data *record, const struct ca
     asm volatile("" : "+r"(bytes));
     if (bytes > limit)
         bytes = limit;
-    failed = capture->direction == TAP_IN
-                 ? bpf_probe_read_user(record->data, bytes, capture->from)
-                 : bpf_probe_read_kernel(record->data, bytes, capture->from);
+    failed = capture->is_user ? bpf_probe_read_user(record->data, bytes, capture->from)
+                              : bpf_probe_read_kernel(record->data, bytes, capture->from);
     record->copied = failed ? 0 : bytes;
 }
 

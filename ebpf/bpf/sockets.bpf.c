@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The socket tap. TCP connections of one cgroup: sockops sees them open and close, sk_msg what is
-// sent (and puts context into it), the exit of a system call what was read. Nothing else of the
-// kernel is touched: no kprobe, no fentry, no write into user memory.
+// sent on those that the process opened (and puts context into it), the exit of a system call the
+// rest. Nothing else of the kernel is touched: no kprobe, no fentry, no write into user memory.
 
 #include "ebpf/bpf/correlate.h"
 #include "ebpf/bpf/inject_amqp.h"
@@ -82,6 +82,20 @@ static __always_inline void close_report(__u64 cookie)
     bpf_ringbuf_submit(record, wake_flag());
 }
 
+// So that sk_msg sees what is sent. Accepted sockets stay as they are: nothing is put into answers.
+static __always_inline void socket_map(struct bpf_sock_ops *ops, struct bpf_sock *sk, __u64 cookie)
+{
+    struct conn *conn = bpf_map_lookup_elem(&connections, &cookie);
+
+    if (!conn)
+        return;
+    if (bpf_sk_storage_get(&cookies, sk, &cookie, BPF_SK_STORAGE_GET_F_CREATE) &&
+        bpf_sock_hash_update(ops, &sockets, &cookie, BPF_NOEXIST) == 0)
+        conn->is_mapped = 1;
+    else
+        count(TAP_CONNECTIONS_FULL);
+}
+
 static __always_inline void established(struct bpf_sock_ops *ops, __u8 role)
 {
     __u64 cookie = bpf_get_socket_cookie(ops);
@@ -97,12 +111,8 @@ static __always_inline void established(struct bpf_sock_ops *ops, __u8 role)
         return;
     }
     bpf_sock_ops_cb_flags_set(ops, BPF_SOCK_OPS_STATE_CB_FLAG);
-    if (!bpf_sk_storage_get(&cookies, sk, &cookie, BPF_SK_STORAGE_GET_F_CREATE) ||
-        bpf_sock_hash_update(ops, &sockets, &cookie, BPF_NOEXIST) != 0) {
-        bpf_map_delete_elem(&connections, &cookie);
-        count(TAP_CONNECTIONS_FULL);
-        return;
-    }
+    if (role == TAP_CLIENT)
+        socket_map(ops, sk, cookie);
     count(TAP_CONNECTIONS);
     open_report(ops, cookie, role);
 }
@@ -265,7 +275,7 @@ static __always_inline int send_with(struct sk_msg_md *msg, struct sending *send
             context_to_record(record, &amqp.context);
             record->head.context |= TAP_CONTEXT_WRITTEN;
         }
-    } else if (conn->role == TAP_CLIENT) {
+    } else {
         parent_to_record(record, &conn->request);
     }
     if (record->head.context & TAP_CONTEXT_WRITTEN)
@@ -304,7 +314,7 @@ int sockets_send(struct sk_msg_md *msg)
 
     sending.who = bpf_get_current_pid_tgid();
     sending.size = message_bytes(msg);
-    if (!conn || !sending.size || is_excluded(sending.who))
+    if (!conn || !sending.size || is_excluded(sending.who) || bpf_ktime_get_ns() > alive_until_ns)
         return SK_PASS;
     sending.conn = conn;
     sending.cookie = *cookie;
@@ -313,21 +323,16 @@ int sockets_send(struct sk_msg_md *msg)
         if (head)
             word = first_word(head);
     }
-    if (conn->role == TAP_SERVER) {
-        if (is_http1_answer(word))
-            conn->phase = CONN_IDLE;
-    } else {
-        writer_find(sending.who, conn);
-        if (conn->protocol == CONN_UNKNOWN && conn->out_offset == 0 && word == 0x414d5150) // AMQP
-            sending.is_amqp = 1;
-        else if (conn->protocol == CONN_AMQP) {
-            conn->phase = CONN_IDLE;
-            sending.is_amqp = 1;
-        } else if (conn->phase != CONN_AWAITS && is_http1_request(word)) {
-            conn->protocol = CONN_HTTP1;
-            conn->phase = CONN_AWAITS;
-            sending.is_request = 1;
-        }
+    writer_find(sending.who, conn);
+    if (conn->protocol == CONN_UNKNOWN && conn->out_offset == 0 && word == 0x414d5150) { // AMQP
+        sending.is_amqp = 1;
+    } else if (conn->protocol == CONN_AMQP) {
+        conn->phase = CONN_IDLE;
+        sending.is_amqp = 1;
+    } else if (conn->phase != CONN_AWAITS && is_http1_request(word)) {
+        conn->protocol = CONN_HTTP1;
+        conn->phase = CONN_AWAITS;
+        sending.is_request = 1;
     }
     // Room for the line that may be added.
     if (sending.size <= TAP_SMALL_BYTES - HTTP1_LINE_BYTES)
@@ -337,48 +342,51 @@ int sockets_send(struct sk_msg_md *msg)
     return send_head(msg, &sending);
 }
 
-struct reading {
+// Bytes that a system call has read or written.
+struct transfer {
     struct conn *conn;
     __u64 cookie;
     __u64 who;
-    const void *from;
+    const void *from; // in user memory
     __u32 available;
     __u32 bytes;
-    __u32 word;
+    __u32 word; // the first four
+    __u8 direction;
+    __u8 pad_[3];
 };
 
 // The head of a request that a client sent, or more of it.
-static __always_inline void request_read(struct tap_data *record, struct reading *reading,
+static __always_inline void request_read(struct tap_data *record, struct transfer *transfer,
                                          const __u32 limit)
 {
     struct scan scan = {.mark = '\n', .is_text = 1};
-    struct conn *conn = reading->conn;
+    struct conn *conn = transfer->conn;
     struct traceparent traceparent = {};
     __u32 at;
 
     scan_record(record, &scan, limit);
     if (scan.name_end && http1_value_at(record, scan.name_end, &at, &traceparent) == 0)
-        request_parent(&conn->request, &traceparent, reading->who);
+        request_parent(&conn->request, &traceparent, transfer->who);
     if (scan.head_end || record->copied < record->bytes)
         conn->phase = CONN_AWAITS;
     request_to_record(record, &conn->request);
-    thread_takes(reading->who, &conn->request);
+    thread_takes(transfer->who, &conn->request);
 }
 
 // A message that a broker delivers: the thread that reads it works on it until the process writes
 // to the broker again. Several at once, or one before that: nobody can say which one is worked on.
-static __always_inline void delivery_read(struct tap_data *record, struct reading *reading,
+static __always_inline void delivery_read(struct tap_data *record, struct transfer *transfer,
                                           const __u32 limit)
 {
     struct scan scan = {.mark = AMQP_NAME_BYTES};
-    struct conn *conn = reading->conn;
+    struct conn *conn = transfer->conn;
     struct traceparent traceparent = {};
 
     scan_record(record, &scan, limit);
     if (scan.names == 0 || amqp_value_at(record, scan.name_end, &traceparent) != 0)
         return;
     if (scan.names > 1 || conn->phase == CONN_AWAITS) {
-        thread_loses(reading->who, reading->cookie);
+        thread_loses(transfer->who, transfer->cookie);
         return;
     }
     request_begin(conn, record);
@@ -388,21 +396,59 @@ static __always_inline void delivery_read(struct tap_data *record, struct readin
     }
     conn->phase = CONN_AWAITS;
     request_to_record(record, &conn->request);
-    thread_takes(reading->who, &conn->request);
+    thread_takes(transfer->who, &conn->request);
 }
 
-static __always_inline int read_with(struct reading *reading, const __u32 limit)
+// What was read, and what follows from it.
+static __always_inline void bytes_come(struct tap_data *record, struct transfer *transfer,
+                                       const __u32 limit)
 {
-    struct conn *conn = reading->conn;
+    struct conn *conn = transfer->conn;
+
+    if (conn->role == TAP_CLIENT && conn->protocol == CONN_AMQP) {
+        delivery_read(record, transfer, limit);
+    } else if (conn->role == TAP_CLIENT) {
+        answer_arrives(transfer->who, conn, transfer->word);
+    } else {
+        if (conn->phase == CONN_IDLE && is_http1_request(transfer->word)) {
+            request_begin(conn, record);
+            conn->phase = CONN_HEAD_OPEN;
+        }
+        if (conn->phase == CONN_HEAD_OPEN)
+            request_read(record, transfer, limit);
+        else if (conn->request.is_valid)
+            thread_takes(transfer->who, &conn->request); // more of its body
+    }
+}
+
+// What was written where sk_msg does not see it.
+static __always_inline void bytes_go(struct tap_data *record, struct transfer *transfer)
+{
+    struct conn *conn = transfer->conn;
+
+    if (conn->role == TAP_SERVER) {
+        if (is_http1_answer(transfer->word))
+            conn->phase = CONN_IDLE;
+        return;
+    }
+    writer_find(transfer->who, conn);
+    parent_to_record(record, &conn->request);
+}
+
+static __always_inline int transfer_with(struct transfer *transfer, const __u32 limit)
+{
+    struct conn *conn = transfer->conn;
+    __u64 *offset = transfer->direction == TAP_IN ? &conn->in_offset : &conn->out_offset;
     struct capture capture = {
-        .cookie = reading->cookie,
-        .who = reading->who,
-        .offset = __sync_fetch_and_add(&conn->in_offset, reading->bytes),
-        .from = reading->from,
-        .bytes = reading->bytes,
-        .available = reading->available,
+        .cookie = transfer->cookie,
+        .who = transfer->who,
+        .offset = __sync_fetch_and_add(offset, transfer->bytes),
+        .from = transfer->from,
+        .bytes = transfer->bytes,
+        .available = transfer->available,
         .role = conn->role,
-        .direction = TAP_IN,
+        .direction = transfer->direction,
+        .is_user = 1,
     };
     struct tap_data *record = bpf_ringbuf_reserve(&events, sizeof *record + limit, 0);
 
@@ -413,51 +459,43 @@ static __always_inline int read_with(struct reading *reading, const __u32 limit)
     }
     record_begin(record, &capture);
     record_fill(record, &capture, limit);
-    if (conn->role == TAP_SERVER) {
-        if (conn->phase == CONN_IDLE && is_http1_request(reading->word)) {
-            request_begin(conn, record);
-            conn->phase = CONN_HEAD_OPEN;
-        }
-        if (conn->phase == CONN_HEAD_OPEN)
-            request_read(record, reading, limit);
-        else if (conn->request.is_valid)
-            thread_takes(reading->who, &conn->request); // more of its body
-    } else if (conn->protocol == CONN_AMQP) {
-        delivery_read(record, reading, limit);
-    } else {
-        answer_arrives(reading->who, conn, reading->word);
-    }
+    if (transfer->direction == TAP_IN)
+        bytes_come(record, transfer, limit);
+    else
+        bytes_go(record, transfer);
     bpf_ringbuf_submit(record, wake_flag());
     return 0;
 }
 
-static __noinline int read_small(struct reading *reading)
+static __noinline int transfer_small(struct transfer *transfer)
 {
-    return read_with(reading, TAP_SMALL_BYTES);
+    return transfer_with(transfer, TAP_SMALL_BYTES);
 }
 
-static __noinline int read_usual(struct reading *reading)
+static __noinline int transfer_usual(struct transfer *transfer)
 {
-    return read_with(reading, TAP_USUAL_BYTES);
+    return transfer_with(transfer, TAP_USUAL_BYTES);
 }
 
-static __noinline int read_head(struct reading *reading)
+static __noinline int transfer_head(struct transfer *transfer)
 {
-    return read_with(reading, TAP_HEAD_BYTES);
+    return transfer_with(transfer, TAP_HEAD_BYTES);
 }
 
-// Where the bytes went: the first part of a scattered read is looked at, the rest counted.
-static __always_inline bool destination(__u64 number, const void *argument, struct reading *out)
+// Where the bytes are: the first part of a scattered call is looked at, the rest counted.
+static __always_inline bool memory_find(__u64 number, const void *argument, struct transfer *out)
 {
     struct user_message message = {};
     struct user_iovec part = {};
 
-    if (number == NR_READ || number == NR_RECVFROM) {
+    if (number == NR_SENDFILE) // out of a file: counted only
+        return true;
+    if (number == NR_READ || number == NR_RECVFROM || number == NR_WRITE || number == NR_SENDTO) {
         out->from = argument;
         out->available = out->bytes;
         return true;
     }
-    if (number == NR_RECVMSG) {
+    if (number == NR_RECVMSG || number == NR_SENDMSG) {
         if (bpf_probe_read_user(&message, sizeof message, argument) != 0)
             return false;
         argument = message.parts;
@@ -477,39 +515,65 @@ static __always_inline void end_of_stream(const struct conn *conn, __u64 cookie,
         bpf_map_delete_elem(&threads, &who);
 }
 
-static __always_inline int read_ends(struct pt_regs *regs, __u64 number, long result)
+static __always_inline bool is_write(__u64 number)
 {
-    struct reading reading = {};
+    return number == NR_WRITE || number == NR_WRITEV || number == NR_SENDTO ||
+           number == NR_SENDMSG || number == NR_SENDFILE;
+}
+
+// Bytes that stay in the socket, or are no data of the stream.
+static __always_inline bool is_look(struct pt_regs *regs, __u64 number)
+{
+    const __u64 flags = number == NR_RECVFROM  ? SYSCALL_ARG4(regs)
+                        : number == NR_RECVMSG ? SYSCALL_ARG3(regs)
+                                               : 0;
+
+    return flags & (MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE);
+}
+
+static __always_inline int transfer_ends(struct pt_regs *regs, __u64 number, long result)
+{
+    struct transfer transfer = {};
     __u8 word[4] = {};
 
     if (result < 0)
         return 0;
-    reading.who = bpf_get_current_pid_tgid();
-    reading.conn = conn_of_fd(SYSCALL_ARG1(regs), &reading.cookie);
-    if (!reading.conn || is_excluded(reading.who))
+    transfer.who = bpf_get_current_pid_tgid();
+    transfer.conn = conn_of_fd(SYSCALL_ARG1(regs), &transfer.cookie);
+    if (!transfer.conn || is_excluded(transfer.who) || is_look(regs, number))
         return 0;
-    if ((number == NR_RECVFROM && SYSCALL_ARG4(regs) & (MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE)) ||
-        (number == NR_RECVMSG && SYSCALL_ARG3(regs) & (MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE)))
+    transfer.direction = is_write(number) ? TAP_OUT : TAP_IN;
+    if (transfer.direction == TAP_OUT && transfer.conn->is_mapped)
         return 0;
     if (result == 0) {
-        end_of_stream(reading.conn, reading.cookie, reading.who);
+        if (transfer.direction == TAP_IN)
+            end_of_stream(transfer.conn, transfer.cookie, transfer.who);
         return 0;
     }
-    reading.bytes = result;
-    if (!destination(number, (const void *)SYSCALL_ARG2(regs), &reading))
+    transfer.bytes = result;
+    if (!memory_find(number, (const void *)SYSCALL_ARG2(regs), &transfer))
         return 0;
-    if (reading.available >= sizeof word &&
-        bpf_probe_read_user(word, sizeof word, reading.from) == 0)
-        reading.word = first_word(word);
-    if (reading.bytes <= TAP_SMALL_BYTES)
-        return read_small(&reading);
-    if (reading.bytes <= TAP_USUAL_BYTES || !is_http1_request(reading.word))
-        return read_usual(&reading);
-    return read_head(&reading);
+    if (transfer.available >= sizeof word &&
+        bpf_probe_read_user(word, sizeof word, transfer.from) == 0)
+        transfer.word = first_word(word);
+    if (transfer.available <= TAP_SMALL_BYTES)
+        return transfer_small(&transfer);
+    if (transfer.available <= TAP_USUAL_BYTES || transfer.direction == TAP_OUT ||
+        !is_http1_request(transfer.word))
+        return transfer_usual(&transfer);
+    return transfer_head(&transfer);
+}
+
+// For kernels that tell a socket of a map how much it has to read only when what comes in goes
+// through a program (ebpf/probe/sockmap.c): lets everything pass.
+SEC("sk_skb/stream_verdict")
+int sockets_receive(struct __sk_buff *skb)
+{
+    return SK_PASS;
 }
 
 SEC("tp_btf/sys_exit")
-int BPF_PROG(sockets_read, struct pt_regs *regs, long result)
+int BPF_PROG(sockets_call, struct pt_regs *regs, long result)
 {
     const __u64 number = SYSCALL_NUMBER(regs);
     struct task_struct *task;
@@ -518,13 +582,18 @@ int BPF_PROG(sockets_read, struct pt_regs *regs, long result)
 
     switch (number) {
     case NR_READ:
+    case NR_WRITE:
     case NR_READV:
+    case NR_WRITEV:
+    case NR_SENDFILE:
+    case NR_SENDTO:
     case NR_RECVFROM:
+    case NR_SENDMSG:
     case NR_RECVMSG:
     case NR_EPOLL_WAIT:
+    case NR_EPOLL_CTL:
     case NR_EPOLL_PWAIT:
     case NR_EPOLL_PWAIT2:
-    case NR_EPOLL_CTL:
         break;
     default:
         return 0;
@@ -536,7 +605,7 @@ int BPF_PROG(sockets_read, struct pt_regs *regs, long result)
         return 0;
     switch (number) {
     case NR_EPOLL_CTL:
-        if (result != 0 || SYSCALL_ARG2(regs) == 2 /* EPOLL_CTL_DEL */)
+        if (result != 0 || SYSCALL_ARG2(regs) == EPOLL_CTL_DEL)
             return 0;
         conn = conn_of_fd(SYSCALL_ARG3(regs), &cookie);
         if (conn)
@@ -548,6 +617,6 @@ int BPF_PROG(sockets_read, struct pt_regs *regs, long result)
         thread_waits(bpf_get_current_pid_tgid());
         return 0;
     default:
-        return read_ends(regs, number, result);
+        return transfer_ends(regs, number, result);
     }
 }

@@ -41,7 +41,8 @@ struct conn {
     __u8 phase;
     __u8 is_polled; // somebody waits for it with epoll
     __u8 is_fresh;  // nothing was written yet
-    __u8 pad_[6];
+    __u8 is_mapped; // sk_msg sees what is sent
+    __u8 pad_[5];
 };
 
 // A traceparent that came in, so that a proxy which passes it on can be told exactly.
@@ -123,6 +124,9 @@ struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
     __uint(max_entries, 1 << 24);
 } events SEC(".maps");
+
+// Moved on by user space while it lives (CLOCK_MONOTONIC): after it, every message just passes.
+__u64 alive_until_ns;
 
 static __always_inline void count(__u32 counter)
 {

@@ -11,44 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// proc(5): "36 35 98:0 /root /mount/point options [optional...] - type source options".
-static bool mount_point(char *line, char out_path[static CGROUP_PATH_MAX])
-{
-    const char *type = strstr(line, " - cgroup2 ");
-    char *at = line;
-    size_t len;
-
-    if (!type)
-        return false;
-    for (int field = 0; field < 4; field++) {
-        at = strchr(at, ' ');
-        if (!at)
-            return false;
-        at++;
-    }
-    len = strcspn(at, " ");
-    if (len == 0 || len >= CGROUP_PATH_MAX)
-        return false;
-    memcpy(out_path, at, len);
-    out_path[len] = '\0';
-    return true;
-}
+#include "ebpf/probe/mounts.h"
 
 int cgroup_mount(char out_path[static CGROUP_PATH_MAX], struct why *why)
 {
-    FILE *file = fopen("/proc/self/mountinfo", "re");
-    char *line = NULL;
-    size_t room = 0;
-    bool is_found = false;
-
-    if (!file)
-        return why_fail(why, -errno, "/proc/self/mountinfo cannot be read: %s",
-                        strerrordesc_np(errno));
-    while (!is_found && getline(&line, &room, file) > 0)
-        is_found = mount_point(line, out_path);
-    free(line);
-    fclose(file);
-    if (!is_found)
+    if (mount_find("cgroup2", out_path, NULL) != 0)
         return why_fail(why, -EOPNOTSUPP,
                         "no cgroup v2 is mounted; mount -t cgroup2 none /sys/fs/cgroup/unified");
     return 0;

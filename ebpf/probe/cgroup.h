@@ -6,7 +6,7 @@
 #include "libtrace/base/str.h"
 #include "libtrace/base/why.h"
 
-enum { CGROUP_PATH_MAX = 512 };
+enum { CGROUP_PATH_MAX = 512 }; // more than MOUNT_PATH_MAX
 
 // Where version 2 is mounted, from /proc/self/mountinfo; a hybrid mount without controllers is
 // enough. -EOPNOTSUPP when it is nowhere.

@@ -8,16 +8,21 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ebpf/probe/cgroup.h"
+#include "ebpf/probe/pin.h"
+#include "ebpf/probe/sockmap.h"
 #include "ebpf/probe/stats.h"
 #include "ebpf/shared/sockets.h"
 #include "generated/sockets.skel.h"
 #include "libtrace/base/clock.h"
 
-enum { EXCLUDED_MAX = 4096, LINKS_MAX = 4 };
+enum { EXCLUDED_MAX = 4096, LINKS_MAX = 4, ALIVE_MS = 3000 };
 
 struct sockets_probe {
     struct probe_plan plan;
@@ -25,7 +30,8 @@ struct sockets_probe {
     struct ring_buffer *ring;
     struct bpf_link *links[LINKS_MAX];
     size_t link_count;
-    bool has_verdict; // sk_msg is attached to the map
+    bool needs_verdict;     // of the map of sockets; then it is pinned, too
+    char pin[PIN_PATH_MAX]; // empty: it is not
     int cgroup;
     int64_t unix_ahead_ns; // what CLOCK_REALTIME is ahead of CLOCK_MONOTONIC
     uint64_t clock_checked_ns;
@@ -159,10 +165,17 @@ static void counters_take(struct sockets_probe *probe)
     }
 }
 
+// A kernel side that nobody reads, because we died, lets everything pass.
+static void heartbeat(struct sockets_probe *probe)
+{
+    probe->bpf->bss->alive_until_ns = clock_mono_ns() + ALIVE_MS * NS_PER_MS;
+}
+
 int sockets_probe_poll(struct sockets_probe *probe, int timeout_ms)
 {
     int got;
 
+    heartbeat(probe);
     clock_check(probe);
     got = ring_buffer__poll(probe->ring, timeout_ms);
     // The kernel side wakes us late on purpose: what waits is taken now.
@@ -208,6 +221,20 @@ static int link_keep(struct sockets_probe *probe, struct bpf_link *link, const c
     return 0;
 }
 
+// The programs of the map of sockets. They stay with the map, however long it lives.
+static int map_attach(struct sockets_probe *probe, struct why *why)
+{
+    struct sockets_bpf *bpf = probe->bpf;
+    const int map = bpf_map__fd(bpf->maps.sockets);
+
+    if (bpf_prog_attach(bpf_program__fd(bpf->progs.sockets_send), map, BPF_SK_MSG_VERDICT, 0) != 0)
+        return why_fail(why, -EOPNOTSUPP, "sk_msg cannot be attached: %s", strerrordesc_np(errno));
+    if (probe->needs_verdict && bpf_prog_attach(bpf_program__fd(bpf->progs.sockets_receive), map,
+                                                BPF_SK_SKB_STREAM_VERDICT, 0) != 0)
+        return why_fail(why, -EOPNOTSUPP, "sk_skb cannot be attached: %s", strerrordesc_np(errno));
+    return 0;
+}
+
 static int attach(struct sockets_probe *probe, struct why *why)
 {
     struct sockets_bpf *bpf = probe->bpf;
@@ -216,12 +243,10 @@ static int attach(struct sockets_probe *probe, struct why *why)
 
     if (bpf_map_update_elem(bpf_map__fd(bpf->maps.traced), &first, &probe->cgroup, BPF_ANY) != 0)
         return why_fail(why, -errno, "the cgroup cannot be watched: %s", strerrordesc_np(errno));
-    failed = bpf_prog_attach(bpf_program__fd(bpf->progs.sockets_send),
-                             bpf_map__fd(bpf->maps.sockets), BPF_SK_MSG_VERDICT, 0);
+    failed = map_attach(probe, why);
     if (failed)
-        return why_fail(why, -EOPNOTSUPP, "sk_msg cannot be attached: %s", strerrordesc_np(errno));
-    probe->has_verdict = true;
-    failed = link_keep(probe, bpf_program__attach(bpf->progs.sockets_read), "tp_btf/sys_exit", why);
+        return failed;
+    failed = link_keep(probe, bpf_program__attach(bpf->progs.sockets_call), "tp_btf/sys_exit", why);
     if (!failed)
         failed =
             link_keep(probe, bpf_program__attach_cgroup(bpf->progs.sockets_connect4, probe->cgroup),
@@ -238,6 +263,42 @@ static int attach(struct sockets_probe *probe, struct why *why)
     return failed;
 }
 
+// Opens the cgroup, for us alone: two taps on one would write two contexts.
+static int cgroup_take(struct sockets_probe *probe, struct why *why)
+{
+    char path[CGROUP_PATH_MAX];
+    const int failed = cgroup_make(probe->plan.cgroup, path, why);
+
+    if (failed)
+        return failed;
+    probe->cgroup = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (probe->cgroup < 0)
+        return why_fail(why, -errno, "'%s' cannot be opened: %s", path, strerrordesc_np(errno));
+    if (flock(probe->cgroup, LOCK_EX | LOCK_NB) != 0)
+        return why_fail(why, -EBUSY, "another agent traces the cgroup '%s'", path);
+    cgroup_sweep(path);
+    return 0;
+}
+
+// Where bytes wait in the map on their way to a program, the map must outlive us; the agent that
+// comes next takes it over.
+static int map_pin(struct sockets_probe *probe, struct why *why)
+{
+    struct stat cgroup;
+    char name[64];
+    int failed;
+
+    if (fstat(probe->cgroup, &cgroup) != 0)
+        return why_fail(why, -errno, "the cgroup cannot be looked at: %s", strerrordesc_np(errno));
+    if (snprintf(name, sizeof name, "throughline-sockets-%llu",
+                 (unsigned long long)cgroup.st_ino) >= (int)sizeof name)
+        return why_fail(why, -ENAMETOOLONG, "the name of the map is too long");
+    failed = pin_path(name, probe->pin, why);
+    if (!failed)
+        failed = bpf_map__set_pin_path(probe->bpf->maps.sockets, probe->pin);
+    return failed;
+}
+
 static int load(struct sockets_probe *probe, struct why *why)
 {
     int failed;
@@ -247,10 +308,16 @@ static int load(struct sockets_probe *probe, struct why *why)
                         "the kernel has no BTF (/sys/kernel/btf/vmlinux); one built with "
                         "CONFIG_DEBUG_INFO_BTF is needed");
     libbpf_set_print(say_nothing);
+    failed = sockmap_needs_verdict(&probe->needs_verdict, why);
+    if (failed)
+        return failed;
     probe->bpf = sockets_bpf__open();
     if (!probe->bpf)
         return why_fail(why, -EOPNOTSUPP, "the programs cannot be opened: %s",
                         strerrordesc_np(errno));
+    failed = probe->needs_verdict ? map_pin(probe, why) : 0;
+    if (failed)
+        return failed;
     failed = sockets_bpf__load(probe->bpf);
     if (failed == -EPERM || failed == -EACCES)
         return why_fail(why, -EPERM,
@@ -268,24 +335,19 @@ int sockets_probe_start(const struct probe_plan *plan, struct sockets_probe **ou
                         struct why *why)
 {
     struct sockets_probe *probe = calloc(1, sizeof *probe);
-    char path[CGROUP_PATH_MAX];
     int failed;
 
     if (!probe)
         return why_fail(why, -ENOMEM, "no memory");
     probe->plan = *plan;
     probe->cgroup = -1;
-    failed = cgroup_make(plan->cgroup, path, why);
-    if (!failed) {
-        probe->cgroup = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (probe->cgroup < 0)
-            failed =
-                why_fail(why, -errno, "'%s' cannot be opened: %s", path, strerrordesc_np(errno));
-    }
+    failed = cgroup_take(probe, why);
     if (!failed)
         failed = load(probe, why);
-    if (!failed)
+    if (!failed) {
+        heartbeat(probe);
         failed = attach(probe, why);
+    }
     if (failed) {
         sockets_probe_stop(probe);
         return failed;
@@ -294,18 +356,33 @@ int sockets_probe_start(const struct probe_plan *plan, struct sockets_probe **ou
     return 0;
 }
 
+// A pinned map that no connection is in any more has nothing to lose.
+static void map_unpin(struct sockets_probe *probe)
+{
+    uint64_t first;
+
+    if (probe->pin[0] && probe->bpf &&
+        bpf_map_get_next_key(bpf_map__fd(probe->bpf->maps.sockets), NULL, &first) != 0)
+        pin_remove(probe->pin);
+}
+
 void sockets_probe_stop(struct sockets_probe *probe)
 {
+    char path[CGROUP_PATH_MAX];
+
     if (!probe)
         return;
     while (probe->link_count)
         bpf_link__destroy(probe->links[--probe->link_count]);
-    if (probe->has_verdict)
-        bpf_prog_detach2(bpf_program__fd(probe->bpf->progs.sockets_send),
-                         bpf_map__fd(probe->bpf->maps.sockets), BPF_SK_MSG_VERDICT);
+    if (probe->bpf && probe->bpf->bss)
+        probe->bpf->bss->alive_until_ns = 0;
+    map_unpin(probe);
     ring_buffer__free(probe->ring);
     sockets_bpf__destroy(probe->bpf);
-    if (probe->cgroup >= 0)
+    if (probe->cgroup >= 0) {
         close(probe->cgroup);
+        if (cgroup_make(probe->plan.cgroup, path, NULL) == 0)
+            cgroup_sweep(path);
+    }
     free(probe);
 }
