@@ -102,6 +102,13 @@ service: {{pipelines: {{traces: {{receivers: [otlp_http, ring{', ebpf' if cgroup
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{path}: {error.code}") from error
 
+    def counter(self, name):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.api}/metrics", timeout=10) as answer:
+            for line in answer.read().decode().splitlines():
+                if line.split("{")[0].split(" ")[0] == name:
+                    return int(float(line.rsplit(" ", 1)[1]))
+        raise AssertionError(f"no counter {name}")
+
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(30) == 0, open(self.log.name, encoding="utf-8").read()
