@@ -179,8 +179,7 @@ static void take_data(void *self_, const struct segment *segment,
                       const struct probe_process *process, enum conn_role role)
 {
     struct ebpf_receiver *self = self_;
-    const struct connection connection = {
-        .conn = segment->conn, .role = role, .pid = process->pid};
+    const struct connection connection = {.conn = segment->conn, .role = role, .pid = process->pid};
 
     // While it lives: a short program is gone when its span is made.
     processes_find(self->processes, process->pid, process->name, self->now_ns);

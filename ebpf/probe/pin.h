@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A place in a BPF file system for what must outlive the agent: a map of sockets through which bytes
-// are being read. Were it freed with the agent, what waits in it would be lost to the program.
+// A place in a BPF file system for what must outlive the agent: a map of sockets through which
+// bytes are being read. Were it freed with the agent, what waits in it would be lost to the
+// program.
 
 #pragma once
 

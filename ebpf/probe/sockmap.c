@@ -34,8 +34,7 @@ static void pair_close(struct pair *pair)
 
 static int pair_open(struct pair *pair)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
 
     *pair = (struct pair){-1, -1, -1};

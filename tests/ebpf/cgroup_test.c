@@ -10,8 +10,8 @@
 
 static void names_that_leave_the_mount_are_refused(void **state)
 {
-    static const char *const names[] = {"",     "..",     "/etc",  "a/../b", "a//b",
-                                        "a/",   "./a",    "a/.",   "/a",     "a/b/.."};
+    static const char *const names[] = {"",   "..",  "/etc", "a/../b", "a//b",
+                                        "a/", "./a", "a/.",  "/a",     "a/b/.."};
     char path[CGROUP_PATH_MAX];
     struct why why = {""};
 
