@@ -23,7 +23,8 @@ int cgroup_mount(char out_path[static CGROUP_PATH_MAX], struct why *why)
 
 static bool is_plain(struct str name)
 {
-    if (name.len == 0 || name.at[0] == '/' || memchr(name.at, '\0', name.len))
+    if (name.len == 0 || name.at[0] == '/' || name.at[name.len - 1] == '/' ||
+        memchr(name.at, '\0', name.len))
         return false;
     while (name.len) {
         const size_t slash = str_find(name, '/');
@@ -107,4 +108,14 @@ void cgroup_sweep(const char *path)
             unlinkat(dirfd(folder), entry->d_name, AT_REMOVEDIR); // fails while it is in use
     }
     closedir(folder);
+}
+
+void cgroup_leave(const char *path)
+{
+    static const char ours[] = "throughline";
+    const char *name = strrchr(path, '/');
+
+    cgroup_sweep(path);
+    if (name && strncmp(name + 1, ours, sizeof ours - 1) == 0)
+        rmdir(path); // fails while it is in use
 }

@@ -21,3 +21,6 @@ int cgroup_enter(const char *path, struct why *why);
 
 // Removes the folders run-* below it that no process is in any more.
 void cgroup_sweep(const char *path);
+
+// The same, then the folder itself when its name says that it is ours and nothing is in it.
+void cgroup_leave(const char *path);

@@ -382,7 +382,7 @@ void sockets_probe_stop(struct sockets_probe *probe)
     if (probe->cgroup >= 0) {
         close(probe->cgroup);
         if (cgroup_make(probe->plan.cgroup, path, NULL) == 0)
-            cgroup_sweep(path);
+            cgroup_leave(path);
     }
     free(probe);
 }

@@ -228,8 +228,12 @@ void assembler_tick(struct assembler *assembler, uint64_t now_ns, uint64_t idle_
 
     while (conversation) {
         struct conversation *newer = conversation->newer;
-        const uint64_t silent_ns =
-            now_ns > conversation->last_ns ? now_ns - conversation->last_ns : 0;
+        uint64_t silent_ns;
+
+        // Opened, and nothing came yet: silence is counted from the first look on.
+        if (conversation->last_ns == 0)
+            conversation->last_ns = now_ns;
+        silent_ns = now_ns > conversation->last_ns ? now_ns - conversation->last_ns : 0;
 
         if (silent_ns >= idle_ns) {
             count(CONVERSATION_connections_idle);

@@ -119,6 +119,24 @@ static void silent_connection_is_forgotten_and_told(void **state)
     world_close(&world);
 }
 
+static void opened_connection_is_not_silent_before_it_spoke(void **state)
+{
+    const struct connection opened = {
+        .conn = 1, .role = CONN_ROLE_SERVER, .peer_address = STR("10.0.0.9"), .peer_port = 99};
+    struct world world;
+
+    (void)state;
+    world_open(&world, 10, 1 << 16);
+    assert_int_equal(assembler_open(world.assembler, &opened), 0);
+    // Between what is said of it and what it says, the clock of 1970 is not its last word.
+    assembler_tick(world.assembler, world.time_ns + 1000, 60);
+    give(&world, 1, DIRECTION_IN, 0, STR("GET /1 HTTP/1.1\r\n\r\n"));
+    give(&world, 1, DIRECTION_OUT, 0, STR("HTTP/1.1 204 OK\r\n\r\n"));
+    assert_str(str_of(world.last_peer), "10.0.0.9");
+    assert_int_equal(counted(&world, CONVERSATION_connections_idle), 0);
+    world_close(&world);
+}
+
 static void requests_beyond_the_limit_are_counted_and_pairs_stay_right(void **state)
 {
     struct world world;
@@ -219,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(least_used_connection_makes_room_and_is_told),
         cmocka_unit_test(silent_connection_is_forgotten_and_told),
+        cmocka_unit_test(opened_connection_is_not_silent_before_it_spoke),
         cmocka_unit_test(requests_beyond_the_limit_are_counted_and_pairs_stay_right),
         cmocka_unit_test(head_beyond_the_limit_is_dropped_and_counted),
         cmocka_unit_test(unknown_protocol_is_given_up),

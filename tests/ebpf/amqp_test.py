@@ -63,7 +63,9 @@ class Echo(http.server.BaseHTTPRequestHandler):
         self.end_headers()
     def log_message(self, *args):
         pass
-http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Echo).serve_forever()
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Echo)
+print("ready", flush=True)
+server.serve_forever()
 """
 
 
@@ -74,6 +76,7 @@ class Check:
         self.cgroup = f"throughline-amqp-{os.getpid()}"
         self.agent = Agent(PROGRAM, cgroup=self.cgroup)
         self.run = [PROGRAM, "run", "--cgroup", self.cgroup, "--"]
+        self.server = None
         self.channel = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", port)).channel()
         for queue in ("check", "work"):
             self.channel.queue_declare(queue)
@@ -123,7 +126,8 @@ class Check:
 
     def consumers_calls_are_below_the_message(self):
         echo = free_port()
-        server = subprocess.Popen([*self.run, "python3", "-c", ECHO, str(echo)], stdout=subprocess.PIPE, text=True)
+        self.server = server = subprocess.Popen([*self.run, "python3", "-c", ECHO, str(echo)], stdout=subprocess.PIPE, text=True)
+        assert server.stdout.readline() == "ready\n"
         sent = {}
         for number in range(30):
             sent[f"/{number}"] = (f"{number + 1:032x}", f"{number + 1:016x}")
@@ -136,8 +140,12 @@ class Check:
             trace, span = sent[path]
             assert traceparent.split("-")[1] == trace, (path, traceparent)
             eventually(lambda trace=trace, span=span, call=traceparent.split("-")[2]: self.chain(trace, span, call))
-        server.terminate()
-        server.wait(10)
+
+    def stop(self):
+        if self.server:
+            self.server.terminate()
+            self.server.wait(10)
+        self.agent.stop()
 
     def chain(self, trace, sent_by, call):
         spans = {each["kind"]: each for each in self.agent.get(f"/api/v1/traces/{trace}")["spans"]}
@@ -160,6 +168,7 @@ def main():
     environment = dict(os.environ, DATA=data, PORT=str(port), DIST_PORT=str(free_port()), EPMD_PORT=str(free_port()), WAIT_S="120",
                        NODE=f"tap{port}@localhost")
     subprocess.run(["bash", os.path.join(SYSTEMS, "rabbitmq.sh"), "start"], env=environment, check=True)
+    check = None
     try:
         check = Check(port)
         if "receiver.left_out" in open(check.agent.log.name, encoding="utf-8").read():
@@ -170,8 +179,9 @@ def main():
             print("ok", name)
         for name in ("records_dropped", "write_failed", "blocked", "malformed"):
             assert check.agent.counter(f"throughline_probe_{name}_total") == 0, name
-        check.agent.stop()
     finally:
+        if check:
+            check.stop()
         subprocess.run(["bash", os.path.join(SYSTEMS, "rabbitmq.sh"), "stop"], env=environment, check=False)
         shutil.rmtree(data, ignore_errors=True)
     return 0
