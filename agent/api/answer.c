@@ -6,11 +6,10 @@
 #include <errno.h>
 #include <math.h>
 
-#include "libtrace/base/clock.h"
 #include "libtrace/base/hex.h"
 #include "libtrace/otlp/json_text.h"
 
-enum { SERIES_BUCKETS = 60 };
+static const int64_t SAFE_INTEGER = (INT64_C(1) << 53) - 1;
 
 static void key_text(struct bytes *out, const char *key, struct str text)
 {
@@ -53,7 +52,11 @@ void value_json(struct bytes *out, const struct value *value)
         bytes_add_str(out, value->boolean ? STR("true") : STR("false"));
         return;
     case VALUE_INT:
-        bytes_format(out, "%lld", (long long)value->integer);
+        // Beyond 53 bits a number is no longer exact in a browser.
+        if (value->integer > SAFE_INTEGER || value->integer < -SAFE_INTEGER)
+            bytes_format(out, "\"%lld\"", (long long)value->integer);
+        else
+            bytes_format(out, "%lld", (long long)value->integer);
         return;
     case VALUE_DOUBLE:
         if (isfinite(value->number))
@@ -196,6 +199,12 @@ static bool add_summary(void *self, const struct trace_summary *summary)
     key_text(out, "root_service", summary->root_service);
     bytes_add_byte(out, ',');
     key_text(out, "root_name", summary->root_name);
+    if (summary->culprit_service.len) {
+        bytes_add_byte(out, ',');
+        key_text(out, "culprit_service", summary->culprit_service);
+        bytes_add_byte(out, ',');
+        key_text(out, "culprit_name", summary->culprit_name);
+    }
     bytes_format(out,
                  ",\"start_ns\":\"%llu\",\"duration_ns\":\"%llu\",\"spans\":%llu,"
                  "\"errors\":%llu,\"complete\":%s,\"services\":",
@@ -214,121 +223,6 @@ int answer_traces(struct store *store, const struct store_query *query, struct b
 
     bytes_add_str(out, STR("{\"traces\":["));
     failed = store_search(store, query, add_summary, out, NULL);
-    bytes_add_str(out, STR("]}"));
-    return failed;
-}
-
-// The entries of one service, by duration: kept until the service changes.
-struct service_answer {
-    struct bytes *out;
-    struct bytes durations; // uint64_t each
-    char name[512];
-    size_t name_len;
-    uint64_t count;
-    uint64_t errors;
-    uint64_t since_ns;
-    uint64_t now_ns;
-    uint64_t bucket_counts[SERIES_BUCKETS];
-    uint64_t bucket_errors[SERIES_BUCKETS];
-};
-
-static double quantile_ms(const struct service_answer *answer, double q)
-{
-    const size_t index = (size_t)(q * (double)(answer->count - 1) + 0.5);
-    uint64_t ns;
-
-    memcpy(&ns, answer->durations.at + index * sizeof ns, sizeof ns);
-    return (double)ns / 1e6;
-}
-
-static void service_end(struct service_answer *answer)
-{
-    struct bytes *out = answer->out;
-    const uint64_t span_ns = answer->now_ns - answer->since_ns;
-
-    if (answer->count == 0 || answer->durations.is_failed)
-        return;
-    bytes_add_str(out, out->at[out->len - 1] == '[' ? STR("{") : STR(",{"));
-    key_text(out, "name", (struct str){answer->name, answer->name_len});
-    bytes_format(out,
-                 ",\"spans\":%llu,\"rate\":%.4f,\"error_rate\":%.4f,\"p50_ms\":%.3f,"
-                 "\"p99_ms\":%.3f,\"series\":[",
-                 (unsigned long long)answer->count, (double)answer->count / ((double)span_ns / 1e9),
-                 (double)answer->errors / (double)answer->count, quantile_ms(answer, 0.5),
-                 quantile_ms(answer, 0.99));
-    for (unsigned i = 0; i < SERIES_BUCKETS; i++) {
-        bytes_format(out, "%s{\"t_ns\":\"%llu\",\"count\":%llu,\"errors\":%llu}", i ? "," : "",
-                     (unsigned long long)(answer->since_ns + span_ns / SERIES_BUCKETS * i),
-                     (unsigned long long)answer->bucket_counts[i],
-                     (unsigned long long)answer->bucket_errors[i]);
-    }
-    bytes_add_str(out, STR("]}"));
-}
-
-static bool add_entry(void *self, const struct entry_span *entry)
-{
-    struct service_answer *answer = self;
-    const struct str name = {answer->name, answer->name_len};
-    uint64_t bucket = 0;
-
-    if (answer->count == 0 || !str_equal(name, entry->service)) {
-        service_end(answer);
-        answer->name_len =
-            entry->service.len < sizeof answer->name ? entry->service.len : sizeof answer->name;
-        memcpy(answer->name, entry->service.at, answer->name_len);
-        answer->durations.len = 0;
-        answer->count = answer->errors = 0;
-        memset(answer->bucket_counts, 0, sizeof answer->bucket_counts);
-        memset(answer->bucket_errors, 0, sizeof answer->bucket_errors);
-    }
-    if (entry->start_ns > answer->since_ns)
-        bucket = (entry->start_ns - answer->since_ns) /
-                 ((answer->now_ns - answer->since_ns) / SERIES_BUCKETS + 1);
-    if (bucket >= SERIES_BUCKETS)
-        bucket = SERIES_BUCKETS - 1;
-    bytes_add(&answer->durations, &entry->duration_ns, sizeof entry->duration_ns);
-    answer->count++;
-    answer->errors += entry->is_error;
-    answer->bucket_counts[bucket]++;
-    answer->bucket_errors[bucket] += entry->is_error;
-    return true;
-}
-
-int answer_services(struct store *store, uint64_t since_ns, uint64_t now_ns, struct bytes *out)
-{
-    struct service_answer answer = {.out = out, .since_ns = since_ns, .now_ns = now_ns};
-    int failed;
-
-    bytes_add_str(out, STR("{\"services\":["));
-    failed = store_entries(store, since_ns, add_entry, &answer);
-    service_end(&answer);
-    bytes_done(&answer.durations);
-    bytes_add_str(out, STR("]}"));
-    return failed;
-}
-
-static bool add_edge(void *self, const struct store_edge *edge)
-{
-    struct bytes *out = self;
-
-    bytes_add_str(out, out->at[out->len - 1] == '[' ? STR("{") : STR(",{"));
-    key_text(out, "from", edge->from);
-    bytes_add_byte(out, ',');
-    key_text(out, "to", edge->to);
-    bytes_format(out,
-                 ",\"kind\":\"%s\",\"count\":%llu,\"errors\":%llu,\"mean_ms\":%.3f,"
-                 "\"max_ms\":%.3f}",
-                 edge->kind, (unsigned long long)edge->count, (unsigned long long)edge->errors,
-                 (double)edge->total_ns / (double)edge->count / 1e6, (double)edge->max_ns / 1e6);
-    return !out->is_failed;
-}
-
-int answer_map(struct store *store, uint64_t since_ns, struct bytes *out)
-{
-    int failed;
-
-    bytes_add_str(out, STR("{\"edges\":["));
-    failed = store_edges(store, since_ns, add_edge, out);
     bytes_add_str(out, STR("]}"));
     return failed;
 }

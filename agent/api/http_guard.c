@@ -19,6 +19,7 @@ struct guarded {
     int fd;
     uint64_t began_ns;
     bool is_ended;
+    bool is_stream;
 };
 
 struct http_guard {
@@ -87,16 +88,34 @@ void http_guard_connection(void *guard_, struct MHD_Connection *connection, void
     *socket_context = NULL;
 }
 
-void http_guard_request_ended(struct http_guard *guard, struct MHD_Connection *connection)
+static struct guarded *guarded_of(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct guarded *guarded = info ? info->socket_context : NULL;
+
+    return info ? info->socket_context : NULL;
+}
+
+void http_guard_request_ended(struct http_guard *guard, struct MHD_Connection *connection)
+{
+    struct guarded *guarded = guarded_of(connection);
 
     if (!guarded)
         return;
     pthread_mutex_lock(&guard->lock);
     guarded->began_ns = clock_mono_ns();
+    guarded->is_stream = false;
+    pthread_mutex_unlock(&guard->lock);
+}
+
+void http_guard_stream(struct http_guard *guard, struct MHD_Connection *connection)
+{
+    struct guarded *guarded = guarded_of(connection);
+
+    if (!guarded)
+        return;
+    pthread_mutex_lock(&guard->lock);
+    guarded->is_stream = true;
     pthread_mutex_unlock(&guard->lock);
 }
 
@@ -107,7 +126,7 @@ unsigned http_guard_sweep(struct http_guard *guard)
 
     pthread_mutex_lock(&guard->lock);
     for (struct guarded *each = guard->list.next; each != &guard->list; each = each->next) {
-        if (each->is_ended || now_ns - each->began_ns < guard->plan.request_ms * NS_PER_MS)
+        if (each->is_ended || each->is_stream || now_ns - each->began_ns < guard->plan.request_ms * NS_PER_MS)
             continue;
         // The server sees the end of the stream and closes; the descriptor stays its own.
         shutdown(each->fd, SHUT_RDWR);
@@ -148,16 +167,27 @@ static bool is_ours(const struct http_guard *guard, struct str host)
            str_equal(name, STR("[::1]")) || is_in_list(guard->plan.allowed_hosts, name);
 }
 
+// A page elsewhere that embeds or fetches sends no Origin with an image or a script, but says this.
+// Following a link is allowed.
+static bool is_foreign_page(struct MHD_Connection *connection)
+{
+    const char *site = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Sec-Fetch-Site");
+    const char *mode = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Sec-Fetch-Mode");
+
+    return site && strcmp(site, "cross-site") == 0 && !(mode && strcmp(mode, "navigate") == 0);
+}
+
 bool http_guard_allows(const struct http_guard *guard, struct MHD_Connection *connection)
 {
     const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host");
     const char *origin = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Origin");
     struct str site;
 
-    if (guard->plan.is_loopback && host && !is_ours(guard, str_of(host)))
+    if ((guard->plan.is_loopback || guard->plan.is_host_required) && host &&
+        !is_ours(guard, str_of(host)))
         return false;
     if (!origin)
-        return true;
+        return !is_foreign_page(connection);
     site = str_of(origin);
     if (str_starts(site, STR("http://")))
         site = str_from(site, 7);

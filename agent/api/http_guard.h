@@ -13,6 +13,7 @@ struct http_guard;
 
 struct http_guard_plan {
     bool is_loopback;         // bound to loopback: a foreign Host is refused (DNS rebinding)
+    bool is_host_required;    // so it is elsewhere: what browsers read must be asked by a known name
     struct str allowed_hosts; // further names, joined by '\n'
     uint64_t request_ms;      // from the first byte, or the end of the last request, to the end
 };
@@ -25,7 +26,10 @@ void http_guard_connection(void *guard, struct MHD_Connection *connection, void 
                            enum MHD_ConnectionNotificationCode code);
 void http_guard_request_ended(struct http_guard *guard, struct MHD_Connection *connection);
 
-// True when Host and Origin are ours.
+// The present request may take for ever: a live stream, whose end is noticed otherwise.
+void http_guard_stream(struct http_guard *guard, struct MHD_Connection *connection);
+
+// True when Host and Origin are ours, and no foreign page is behind the request.
 bool http_guard_allows(const struct http_guard *guard, struct MHD_Connection *connection);
 
 // Ends connections whose time is over; call it about once a second. Returns how many.

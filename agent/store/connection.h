@@ -28,6 +28,9 @@ int store_run(struct store *store, const char *sql, struct why *why);
 // A statement for one use, or NULL.
 sqlite3_stmt *store_prepare(struct store *store, const char *sql);
 
+// Adds the index rows of a batch of spans that was written as `block`. 0 or -EIO.
+int store_index(struct store *store, const struct batch *batch, int64_t block);
+
 static inline struct str column_str(sqlite3_stmt *statement, int column)
 {
     const char *at = (const char *)sqlite3_column_blob(statement, column);

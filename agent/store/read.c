@@ -155,7 +155,10 @@ static sqlite3_stmt *prepare_search(struct store *store, const struct store_quer
         " (SELECT group_concat(text, char(10)) FROM (SELECT DISTINCT w.text FROM spans s"
         "   JOIN words w ON w.id = s.service WHERE s.trace_id = t.trace_id LIMIT 64)),"
         " (SELECT s.rowid FROM spans s WHERE s.trace_id = t.trace_id"
-        "   ORDER BY length(s.parent_id) > 0, s.start_ns LIMIT 1)"
+        "   ORDER BY length(s.parent_id) > 0, s.start_ns LIMIT 1),"
+        // Of a chain of failures the innermost began last.
+        " CASE WHEN errors > 0 THEN (SELECT s.rowid FROM spans s WHERE s.trace_id = t.trace_id"
+        "   AND s.is_error ORDER BY s.start_ns DESC LIMIT 1) END"
         " FROM traces t WHERE start_ns >= ?1 AND (?2 = 0 OR start_ns < ?2)"
         " AND end_ns - start_ns >= ?3 AND (?4 = 0 OR end_ns - start_ns <= ?4)"
         " AND (?5 = 0 OR errors > 0)"
@@ -181,21 +184,37 @@ static sqlite3_stmt *prepare_search(struct store *store, const struct store_quer
     return rows;
 }
 
+// The names of a span by its rowid; they live until the statement is used again.
+static bool span_names(sqlite3_stmt *names, int64_t rowid, struct str *out_service,
+                       struct str *out_name, bool *out_is_root)
+{
+    sqlite3_reset(names);
+    sqlite3_bind_int64(names, 1, rowid);
+    if (sqlite3_step(names) != SQLITE_ROW)
+        return false;
+    *out_service = column_str(names, 0);
+    *out_name = column_str(names, 1);
+    *out_is_root = sqlite3_column_int(names, 2) != 0;
+    return true;
+}
+
+static sqlite3_stmt *prepare_names(struct store *store)
+{
+    return store_prepare(store, "SELECT (SELECT text FROM words WHERE id = service),"
+                                " (SELECT text FROM words WHERE id = name), length(parent_id) = 0"
+                                " FROM spans WHERE rowid = ?");
+}
+
 int store_search(struct store *store, const struct store_query *query, store_summary_visit *visit,
                  void *self, struct why *why)
 {
     sqlite3_stmt *rows = prepare_search(store, query);
-    sqlite3_stmt *root =
-        store_prepare(store, "SELECT (SELECT text FROM words WHERE id = service),"
-                             " (SELECT text FROM words WHERE id = name), length(parent_id) = 0"
-                             " FROM spans WHERE rowid = ?");
-    bool goes_on = true;
+    sqlite3_stmt *root = prepare_names(store);
+    sqlite3_stmt *culprit = prepare_names(store);
+    bool goes_on = rows && root && culprit;
+    const int failed = goes_on ? 0 : store_failed(store, why);
+    bool is_root;
 
-    if (!rows || !root) {
-        sqlite3_finalize(rows);
-        sqlite3_finalize(root);
-        return store_failed(store, why);
-    }
     while (goes_on && sqlite3_step(rows) == SQLITE_ROW) {
         struct trace_summary summary = {
             .start_ns = (uint64_t)sqlite3_column_int64(rows, 1),
@@ -206,18 +225,17 @@ int store_search(struct store *store, const struct store_query *query, store_sum
         };
 
         memcpy(summary.trace_id, sqlite3_column_blob(rows, 0), 16);
-        sqlite3_reset(root);
-        sqlite3_bind_int64(root, 1, sqlite3_column_int64(rows, 6));
-        if (sqlite3_step(root) == SQLITE_ROW) {
-            summary.root_service = column_str(root, 0);
-            summary.root_name = column_str(root, 1);
-            summary.has_root = sqlite3_column_int(root, 2) != 0;
-        }
+        span_names(root, sqlite3_column_int64(rows, 6), &summary.root_service, &summary.root_name,
+                   &summary.has_root);
+        if (summary.errors)
+            span_names(culprit, sqlite3_column_int64(rows, 7), &summary.culprit_service,
+                       &summary.culprit_name, &is_root);
         goes_on = visit(self, &summary);
     }
     sqlite3_finalize(rows);
     sqlite3_finalize(root);
-    return 0;
+    sqlite3_finalize(culprit);
+    return failed;
 }
 
 static int visit_names(struct store *store, sqlite3_stmt *rows, store_name_visit *visit, void *self)
@@ -234,8 +252,12 @@ static int visit_names(struct store *store, sqlite3_stmt *rows, store_name_visit
 int store_services(struct store *store, store_name_visit *visit, void *self)
 {
     return visit_names(store,
-                       store_prepare(store, "SELECT text, 0 FROM words WHERE id IN"
-                                            " (SELECT DISTINCT service FROM spans) ORDER BY text"),
+                       // One look into the index for each service, however many spans it has.
+                       store_prepare(store,
+                                     "WITH RECURSIVE s(id) AS (SELECT min(service) FROM spans"
+                                     " UNION ALL SELECT (SELECT min(service) FROM spans WHERE"
+                                     "  service > s.id) FROM s WHERE s.id IS NOT NULL)"
+                                     " SELECT text, 0 FROM words WHERE id IN s ORDER BY text"),
                        visit, self);
 }
 
@@ -249,71 +271,4 @@ int store_operations(struct store *store, struct str service, store_name_visit *
     if (rows)
         sqlite3_bind_blob64(rows, 1, service.at ? service.at : "", service.len, SQLITE_STATIC);
     return visit_names(store, rows, visit, self);
-}
-
-int store_entries(struct store *store, uint64_t since_ns, store_entry_visit *visit, void *self)
-{
-    // A service without an entry span is counted by the spans that have no parent in it.
-    sqlite3_stmt *rows = store_prepare(
-        store,
-        "WITH recent AS (SELECT * FROM spans WHERE start_ns >= ?1),"
-        " entered AS (SELECT DISTINCT service FROM recent WHERE kind IN (2, 5))"
-        " SELECT w.text, r.start_ns, r.duration_ns, r.is_error FROM recent r"
-        " JOIN words w ON w.id = r.service WHERE r.kind IN (2, 5) OR (length(r.parent_id) = 0"
-        " AND r.service NOT IN entered) ORDER BY w.text, r.duration_ns");
-    bool goes_on = true;
-
-    if (!rows)
-        return store_failed(store, NULL);
-    sqlite3_bind_int64(rows, 1, (int64_t)since_ns);
-    while (goes_on && sqlite3_step(rows) == SQLITE_ROW) {
-        const struct entry_span entry = {
-            .service = column_str(rows, 0),
-            .start_ns = (uint64_t)sqlite3_column_int64(rows, 1),
-            .duration_ns = (uint64_t)sqlite3_column_int64(rows, 2),
-            .is_error = sqlite3_column_int(rows, 3) != 0,
-        };
-
-        goes_on = visit(self, &entry);
-    }
-    sqlite3_finalize(rows);
-    return 0;
-}
-
-int store_edges(struct store *store, uint64_t since_ns, store_edge_visit *visit, void *self)
-{
-    static const char *const kinds[] = {"service", "database", "queue", "external"};
-    // First the calls whose other end was seen as a span of another service, then those that ended
-    // at a database, a broker or an address nobody traced.
-    sqlite3_stmt *rows = store_prepare(
-        store,
-        "SELECT a.text, b.text, 0, count(*), sum(c.is_error), sum(c.duration_ns),"
-        " max(c.duration_ns) FROM spans c JOIN spans p ON p.trace_id = c.trace_id AND"
-        " p.span_id = c.parent_id AND p.service <> c.service JOIN words a ON a.id = p.service"
-        " JOIN words b ON b.id = c.service WHERE c.start_ns >= ?1 GROUP BY 1, 2"
-        " UNION ALL SELECT a.text, b.text, s.peer_kind, count(*), sum(s.is_error),"
-        " sum(s.duration_ns), max(s.duration_ns) FROM spans s JOIN words a ON a.id = s.service"
-        " JOIN words b ON b.id = s.peer WHERE s.start_ns >= ?1 AND s.peer > 0 AND"
-        " (s.peer_kind <> 3 OR NOT EXISTS (SELECT 1 FROM spans c WHERE c.trace_id = s.trace_id"
-        "  AND c.parent_id = s.span_id)) GROUP BY 1, 2, 3");
-    bool goes_on = true;
-
-    if (!rows)
-        return store_failed(store, NULL);
-    sqlite3_bind_int64(rows, 1, (int64_t)since_ns);
-    while (goes_on && sqlite3_step(rows) == SQLITE_ROW) {
-        const struct store_edge edge = {
-            .from = column_str(rows, 0),
-            .to = column_str(rows, 1),
-            .kind = kinds[sqlite3_column_int(rows, 2) & 3],
-            .count = (uint64_t)sqlite3_column_int64(rows, 3),
-            .errors = (uint64_t)sqlite3_column_int64(rows, 4),
-            .total_ns = (uint64_t)sqlite3_column_int64(rows, 5),
-            .max_ns = (uint64_t)sqlite3_column_int64(rows, 6),
-        };
-
-        goes_on = visit(self, &edge);
-    }
-    sqlite3_finalize(rows);
-    return 0;
 }

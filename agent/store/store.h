@@ -65,6 +65,8 @@ struct trace_summary {
     uint8_t trace_id[16];
     struct str root_service; // of the span without parent, or of the earliest
     struct str root_name;
+    struct str culprit_service; // of the failed span that began last; empty without errors
+    struct str culprit_name;
     bool has_root;
     uint64_t start_ns;
     uint64_t end_ns;
@@ -87,6 +89,8 @@ int store_operations(struct store *store, struct str service, store_name_visit *
 // One span that enters a service (server, consumer; root of a service without either).
 struct entry_span {
     struct str service;
+    struct str name;
+    enum span_kind kind;
     uint64_t start_ns;
     uint64_t duration_ns;
     bool is_error;
@@ -97,17 +101,33 @@ typedef bool store_entry_visit(void *self, const struct entry_span *entry);
 // By service, then by duration, so that quantiles need no sorting.
 int store_entries(struct store *store, uint64_t since_ns, store_entry_visit *visit, void *self);
 
-// A call from one service to another, or to what is not traced itself (`kind` says what).
+// Those of one service by name and kind, then by duration.
+int store_service_entries(struct store *store, struct str service, uint64_t since_ns,
+                          store_entry_visit *visit, void *self);
+
+enum edge_kind {
+    EDGE_SERVICE,  // a traced service calls another
+    EDGE_DATABASE, // `to` is a database
+    EDGE_QUEUE,    // `to` is a broker
+    EDGE_EXTERNAL, // `to` is an address that nobody traced
+    EDGE_CONSUME,  // `from` is a broker
+    EDGE_ENTRY,    // `from` is empty: whoever calls was not traced
+};
+
+// All calls of one kind from one end to another, as the caller saw them.
 struct store_edge {
     struct str from;
     struct str to;
-    const char *kind; // "service", "database", "queue", "external"
+    enum edge_kind kind;
     uint64_t count;
     uint64_t errors;
-    uint64_t total_ns;
+    uint64_t p50_ns;
+    uint64_t p99_ns;
     uint64_t max_ns;
 };
 
 typedef bool store_edge_visit(void *self, const struct store_edge *edge);
 
-int store_edges(struct store *store, uint64_t since_ns, store_edge_visit *visit, void *self);
+// Of the spans that began from since_ns on and before until_ns.
+int store_edges(struct store *store, uint64_t since_ns, uint64_t until_ns, store_edge_visit *visit,
+                void *self);
