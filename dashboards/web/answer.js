@@ -67,3 +67,7 @@ export function useAnswer(url, isLive = true) {
   }, [url]);
   return answer;
 }
+
+// True until each of these was answered once: a view that shows them together begins when all are there, so
+// that nothing moves while the last comes.
+export const areWaiting = (...answers) => answers.some(({ data, error }) => !data && !error);

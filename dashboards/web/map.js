@@ -6,7 +6,7 @@ import { html } from './html.js';
 import { go, href } from './route.js';
 import { milliseconds, percent, plural, rate } from './text.js';
 
-const WIDTH = 168;
+const WIDTH = 158;
 const HEIGHT = 52;
 const NODES_MAX = 100;
 
@@ -25,7 +25,7 @@ export function graphOf(services, edges) {
 
 function place(dagre, { nodes, links }) {
   const graph = new dagre.graphlib.Graph({ multigraph: true });
-  graph.setGraph({ rankdir: 'LR', nodesep: 22, ranksep: 86, marginx: 8, marginy: 8 });
+  graph.setGraph({ rankdir: 'LR', nodesep: 20, ranksep: 62, marginx: 8, marginy: 8 });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const node of nodes.values()) graph.setNode(node.id, { width: node.kind === 'entry' ? 84 : WIDTH, height: node.kind === 'entry' ? 32 : HEIGHT });
   for (const link of links) if (link.from !== link.to) graph.setEdge(link.from, link.to, {}, link.kind);
@@ -61,8 +61,8 @@ function Node({ node, at, service, back }) {
   const to = href(`/service/${encodeURIComponent(node.name)}`, { back });
   const inner = html`<title>${words}</title><${Shape} kind=${node.kind} width=${at.width} height=${at.height} />
     ${isService && html`<path class="stripe ${colorClass(node.name)}" d=${`M${-at.width / 2 + 6} ${-at.height / 2 + 12}v${at.height - 24}`} />`}
-    <text class="title" x=${node.kind === 'entry' ? 0 : -at.width / 2 + 16} y=${node.kind === 'entry' ? 4 : node.kind === 'database' ? 3 : -3} text-anchor=${node.kind === 'entry' ? 'middle' : 'start'}>${cut(node.name, node.kind === 'queue' ? 16 : 20)}</text>
-    ${node.kind !== 'entry' && html`<text class="sub ${service?.errors ? 'bad' : ''}" x=${-at.width / 2 + 16} y=${node.kind === 'database' ? 19 : 14}>${service ? `${service.errors ? `▲ ${percent(service.error_rate)} · ` : ''}${rate(service.rate)} · ${milliseconds(service.p99_ms)}` : node.kind}</text>`}`;
+    <text class="title" x=${node.kind === 'entry' ? 0 : -at.width / 2 + 16} y=${node.kind === 'entry' ? 4 : node.kind === 'database' ? 3 : -3} text-anchor=${node.kind === 'entry' ? 'middle' : 'start'}>${cut(node.name, node.kind === 'queue' ? 14 : 18)}</text>
+    ${node.kind !== 'entry' && html`<text class="sub ${service?.errors ? 'bad' : ''}" x=${-at.width / 2 + 16} y=${node.kind === 'database' ? 19 : 14}>${service ? `${service.errors ? `▲ ${percent(service.error_rate)}` : rate(service.rate)} · ${milliseconds(service.p99_ms)}` : node.kind}</text>`}`;
   const className = `node ${node.kind} ${service?.errors ? 'failed' : ''}`;
   const transform = `translate(${at.x} ${at.y})`;
   if (!isService) return html`<g class=${className} transform=${transform} role="img" aria-label=${words}>${inner}</g>`;

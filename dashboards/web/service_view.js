@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One service: its figures, the ways in and out, its operations, its failed and its slowest traces.
-import { useAnswer } from './answer.js';
+import { areWaiting, useAnswer } from './answer.js';
 import { colorClass } from './color.js';
 import { html } from './html.js';
 import { ErrorMark, Icon, Spark } from './icon.js';
+import { Loading } from './loading.js';
 import { href, Link } from './route.js';
 import { count, milliseconds, percent, rate } from './text.js';
 import { TraceBrief } from './trace_list.js';
@@ -47,6 +48,7 @@ export function ServiceView({ name, params }) {
   const out = edges.filter((edge) => edge.from === name && edge.kind !== 'consume');
   const trouble = (a, b) => b.errors / b.count - a.errors / a.count || b.count - a.count;
 
+  if (areWaiting(services, map, operations, failed, newest)) return html`<${Loading} />`;
   return html`<div class="service-head"><h1><i class="swatch ${colorClass(name)}"></i>${name}</h1>
       <dl class="facts"><${Figure} name="Rate" value=${me ? rate(me.rate) : '–'} /><${Figure} name="Errors" value=${me ? percent(me.error_rate) : '–'} isBad=${me?.errors} />
         <${Figure} name="p50" value=${me ? milliseconds(me.p50_ms) : '–'} /><${Figure} name="p99" value=${me ? milliseconds(me.p99_ms) : '–'} /><${Figure} name="Requests" value=${me ? count(me.spans) : '–'} /></dl>

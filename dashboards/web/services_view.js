@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The front page: which service suffers, who calls it and what it calls, and what failed last.
-import { useAnswer } from './answer.js';
+import { areWaiting, useAnswer } from './answer.js';
 import { colorClass } from './color.js';
 import { html } from './html.js';
 import { ErrorMark, Icon, Spark } from './icon.js';
+import { Loading } from './loading.js';
 import { ServiceMap } from './map.js';
 import { href, Link } from './route.js';
 import { milliseconds, percent, plural, rate } from './text.js';
@@ -53,11 +54,12 @@ export function ServicesView({ params }) {
   const edges = map.data?.edges || [];
 
   if (services.data && !list.length && newest.data && !newest.data.traces.length && back === '1h') return html`<${Welcome} />`;
+  if (areWaiting(services, map, failed, newest)) return html`<${Loading} />`;
   return html`<h1 class="unseen">Services</h1>
     ${services.error && html`<p class="refused" role="alert">${services.error}</p>`}
     <div class="front"><div>
       <section class="card services-card"><header><h2>Services</h2><span class="muted">${services.data ? list.length : ''}</span></header><${ServiceTable} services=${list} edges=${edges} back=${params.back} /></section>
-      <section class="card map-card"><header><h2>Map</h2><span class="fill"></span><${Link} class="small" to=${href('/map', { back: params.back })}>larger<//></header><${ServiceMap} services=${list} edges=${edges} back=${params.back} height=${360} /></section>
+      <section class="card map-card"><header><h2>Map</h2><span class="fill"></span><${Link} class="small" to=${href('/map', { back: params.back })}>larger<//></header><${ServiceMap} services=${list} edges=${edges} back=${params.back} height=${320} /></section>
     </div><div>
       <section class="card"><header><h2>Failed last</h2><span class="fill"></span><${Link} class="small" to=${href('/traces', { errors: '1', back: params.back })}>all<//></header>
         <${TraceBrief} traces=${failed.data?.traces || []} rows=${6} showCause empty=${failed.data ? 'Nothing failed in this time.' : ''} /></section>

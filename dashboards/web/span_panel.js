@@ -57,7 +57,7 @@ export function SpanPanel({ node, tree, trace, choose }) {
     <dl class="facts"><div><dt>Took</dt><dd>${duration(node.end - node.start)}</dd></div><div><dt>Began at</dt><dd>${duration(node.start)}</dd></div>
       <div><dt>Itself</dt><dd>${duration(node.selfNs)}</dd></div><div><dt>On the path</dt><dd>${criticalNs ? percent(criticalNs / tree.durationNs) : 'no'}</dd></div></dl>
     ${node.isError && html`<${Failure} node=${node} tree=${tree} choose=${choose} />`}
-    ${node.isSkewed && html`<p class="note">Began ${duration(node.parent.start - node.start)} before its parent: their clocks differ.</p>`}
+    ${node.isSkewed && html`<p class="note">Began ${duration(node.parent.start - node.start)} before its parent: their clocks may differ.</p>`}
     ${node.parent && node.parent.isMissing && html`<p class="note">Its parent <code>${node.parent.id}</code> was not received.</p>`}
     <${Attributes} list=${span.attributes} title="Attributes" /><${Events} span=${span} trace=${trace} /><${Links} span=${span} /><${Attributes} list=${span.resource} title="Resource" />
     <section><h3>Identity</h3><dl class="attributes"><div><dt>span id</dt><dd>${span.span_id}</dd></div>${span.parent_id && html`<div><dt>parent id</dt><dd>${span.parent_id}</dd></div>`}

@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Numbers as people read them. Durations come in nanoseconds.
+import { signal } from '@preact/signals';
+
+// So that "3 s ago" grows older when nothing else happens.
+const now = signal(Date.now());
+setInterval(() => { if (!document.hidden) now.value = Date.now(); }, 5000);
 
 const digits = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
 
@@ -17,8 +22,9 @@ export const milliseconds = (ms) => duration(ms * 1e6);
 export function rate(perSecond) {
   if (perSecond >= 100) return `${perSecond.toFixed(0)}/s`;
   if (perSecond >= 1) return `${perSecond.toFixed(1)}/s`;
-  if (perSecond * 60 >= 1) return `${(perSecond * 60).toFixed(1)}/min`;
-  return perSecond > 0 ? `${(perSecond * 3600).toFixed(0)}/h` : '0';
+  const perMinute = perSecond * 60;
+  if (perMinute >= 0.1) return `${perMinute.toFixed(1)}/min`;
+  return perMinute > 0 ? '<0.1/min' : '0';
 }
 
 export function percent(share) {
@@ -43,7 +49,7 @@ export function day(ns) {
 }
 
 export function ago(ns) {
-  const seconds = Math.max(0, Date.now() / 1e3 - Number(BigInt(ns) / 1000000n) / 1e3);
+  const seconds = Math.max(0, Math.max(now.value, Date.now()) / 1e3 - Number(BigInt(ns) / 1000000n) / 1e3);
   if (seconds < 60) return `${Math.floor(seconds)} s ago`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
   if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;

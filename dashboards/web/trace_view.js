@@ -4,6 +4,7 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import { useAnswer } from './answer.js';
 import { html } from './html.js';
 import { ErrorMark } from './icon.js';
+import { Loading } from './loading.js';
 import { change } from './route.js';
 import { SpanPanel, TracePanel } from './span_panel.js';
 import { clock, day, duration, plural } from './text.js';
@@ -15,7 +16,7 @@ const RECENT_MS = 60000;
 function Notices({ tree }) {
   const notes = [];
   if (tree.missing.length) notes.push(`${plural(tree.missing.length, 'parent')} named by these spans ${tree.missing.length === 1 ? 'has' : 'have'} not been received: the trace is incomplete or still arriving.`);
-  if (tree.skewed.length) notes.push(`${plural(tree.skewed.length, 'span')} began before ${tree.skewed.length === 1 ? 'its' : 'their'} parent: clocks of two machines differ. Times are shown as sent.`);
+  if (tree.skewed.length) notes.push(`${plural(tree.skewed.length, 'span')} began before ${tree.skewed.length === 1 ? 'its' : 'their'} parent: clocks may differ. Times are shown as they were sent.`);
   if (tree.repeated) notes.push(`${plural(tree.repeated, 'span')} came twice and ${tree.repeated === 1 ? 'is' : 'are'} shown once.`);
   if (tree.nodes.some((node) => node.isRing)) notes.push('Some spans are each other’s parents: the ring is cut at the earliest.');
   return notes.length ? html`<ul class="notices" aria-label="Notices">${notes.map((note) => html`<li>${note}</li>`)}</ul>` : null;
@@ -77,7 +78,7 @@ export function TraceView({ id, params }) {
   if (!data) {
     return error
       ? html`<div class="empty"><h1>${error}</h1><p>It may not have arrived yet, or it was removed to make room. This page looks again as spans come in.</p></div>`
-      : html`<div class="empty" aria-busy="true"><p>Loading…</p></div>`;
+      : html`<${Loading} />`;
   }
   return html`<${Trace} trace=${data} params=${params} />`;
 }

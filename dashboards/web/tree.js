@@ -90,9 +90,10 @@ const isAsync = (node) => node.span.kind === 'consumer' || (node.parent.span && 
 
 // From the end of the root backwards: whoever ended last was waited for. An estimate: it knows times, not locks.
 export function criticalPath(root) {
-  const work = [{ node: root, until: root.end }];
+  const work = [{ node: root, from: root.start, until: root.end }];
   while (work.length) {
-    const { node, until } = work.pop();
+    const { node, from, until } = work.pop();
+    const begin = Math.max(from, node.start);
     const limit = Math.min(until, node.end);
     let cursor = limit;
     const waited = node.children
@@ -100,14 +101,14 @@ export function criticalPath(root) {
       .sort((a, b) => b.end - a.end);
     for (const child of waited) {
       const end = Math.min(child.end, cursor);
-      const start = Math.max(child.start, node.start);
+      const start = Math.max(child.start, begin);
       // One that was still running when the next began was not waited for.
       if (start >= end || (child.end > cursor && cursor < limit)) continue;
       if (cursor > end) node.critical.unshift([end, cursor]);
-      work.push({ node: child, until: end });
+      work.push({ node: child, from: start, until: end });
       cursor = start;
     }
-    if (cursor > node.start) node.critical.unshift([node.start, cursor]);
+    if (cursor > begin) node.critical.unshift([begin, cursor]);
   }
 }
 

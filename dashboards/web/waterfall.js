@@ -28,12 +28,10 @@ const share = (value, total) => `${(value / total) * 100}%`;
 function Bar({ node, total }) {
   const left = node.start / total;
   const width = (node.end - node.start) / total;
-  const isLate = left + width > 0.82;
-  const place = isLate && left > 0.12 ? { right: share(1 - left, 1) } : isLate ? { right: '4px' } : { left: share(left + width, 1) };
   return html`<span class="lane">
     <i class="span-bar ${node.isMissing ? 'missing' : ''}" style=${{ left: share(left, 1), width: share(width, 1) }}></i>
     ${node.critical.map(([from, to]) => html`<i class="critical" style=${{ left: share(from, total), width: share(to - from, total) }}></i>`)}
-    <b class="took ${isLate && left <= 0.12 ? 'inside' : ''}" style=${place}>${duration(node.end - node.start)}</b></span>`;
+    <b class="took" style=${{ left: share(left + width, 1) }}>${duration(node.end - node.start)}</b></span>`;
 }
 
 function label(node) {
@@ -58,7 +56,7 @@ function Row({ row, top, indent, isChosen, isDim, isFolded, total, choose, fold 
 
 function Scale({ total }) {
   const steps = [0, 0.25, 0.5, 0.75, 1];
-  return html`<div class="scale" aria-hidden="true"><span class="name">Span <i class="key"><i class="critical"></i> critical path, estimated</i></span><span class="lane">${steps.map((at) => html`<b style=${at === 1 ? { right: 0 } : { left: share(at, 1) }} class=${at === 1 ? 'end' : ''}>${at ? duration(total * at) : '0'}</b>`)}</span></div>`;
+  return html`<div class="scale" aria-hidden="true"><span class="name">Span <i class="key"><i class="critical"></i> critical path, estimated</i></span><span class="lane">${steps.map((at) => html`<b style=${{ left: share(at, 1) }}>${at ? duration(total * at) : '0'}</b>`)}</span></div>`;
 }
 
 function useWindow(scroller, rowCount) {

@@ -93,7 +93,8 @@ class Browser:
     def until(self, script, seconds=15):
         """Waits for an expression to be true; says what the page showed if it never is."""
         deadline = time.time() + seconds
-        while not self.run(script):
+        # A document that is not there yet is a no, as well.
+        while not self.run(f"(() => {{ try {{ return !!({script}); }} catch {{ return false; }} }})()"):
             assert time.time() < deadline, (script, self.run("location.href"), self.run("document.body.innerText")[:3000], self.console)
             message = self.read(time.time() + 0.05)
             if message:
