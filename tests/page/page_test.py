@@ -142,7 +142,7 @@ def live():
         browser.until("document.querySelectorAll('.row').length === 1")
         more = traces.Trace(0xf4e54, fresh.start_ns)
         more.count = 1
-        more.span("newcomer", "SELECT late", traces.CLIENT, 5, 20, parent=fresh.groups["newcomer"][0]["spanId"], db_system_name="postgresql")
+        more.span("newcomer", "SELECT late", traces.CLIENT, 5, 20, parent=fresh.groups["newcomer"][0]["spanId"], db__system__name="postgresql")
         traces.send(agent.otlp, more)
         browser.until("document.querySelectorAll('.row').length === 2 && window.mark === 1", 10)
         browser.click(".live")
@@ -171,7 +171,7 @@ def odd():
     evil = traces.Trace(0xe41, time.time_ns() - 3_000_000_000)
     root = evil.span(EVIL, EVIL, traces.SERVER, 0, 50, error=EVIL, events=[(4, "exception", {"exception.type": EVIL, "exception.message": EVIL + "2", "exception.stacktrace": EVIL})],
                      links=[{"traceId": f"{7:032x}", "spanId": f"{7:016x}", "attributes": traces.attributes({EVIL: EVIL})}], **{EVIL: EVIL})
-    evil.span(EVIL, EVIL, traces.CLIENT, 2, 9, root, db_system_name=EVIL, db_namespace=EVIL)
+    evil.span(EVIL, EVIL, traces.CLIENT, 2, 9, root, db__system__name=EVIL, db__namespace=EVIL)
     lost = traces.Trace(0x105, time.time_ns() - 2_000_000_000)
     below = lost.span("orders", "GET /late", traces.SERVER, 10, 40, parent="00f067aa0ba902b7")
     lost.span("orders", "early", traces.INTERNAL, 3, 20, parent=below)

@@ -25,7 +25,7 @@ def attributes(items):
 
 
 class Trace:
-    """Spans of one trace. Times are milliseconds after its start."""
+    """Spans of one trace. Times are milliseconds after its start; a key's dots are written as two underscores."""
 
     def __init__(self, number, start_ns):
         self.trace_id, self.start_ns, self.groups, self.count = f"{number:032x}", start_ns, {}, 0
@@ -35,7 +35,7 @@ class Trace:
         span_id = f"{int(self.trace_id[16:], 16) % (1 << 32):08x}{self.count:08x}"
         span = {"traceId": self.trace_id, "spanId": span_id, "parentSpanId": parent, "name": name, "kind": kind,
                 "startTimeUnixNano": str(self.start_ns + int(start * 1e6)), "endTimeUnixNano": str(self.start_ns + int((start + took) * 1e6)),
-                "attributes": attributes({key.replace("_", "."): item for key, item in items.items()}), "links": list(links),
+                "attributes": attributes({key.replace("__", "."): item for key, item in items.items()}), "links": list(links),
                 "events": [{"name": event, "timeUnixNano": str(self.start_ns + int(at * 1e6)), "attributes": attributes(more)} for at, event, more in events],
                 "status": {"code": 2, "message": error} if error else {}}
         self.groups.setdefault(service, []).append(span)
@@ -66,32 +66,32 @@ DETAIL:  Process 812 waits for ShareLock on transaction 9731; blocked by process
 def order(number, start_ns, fails=False, slow=1.0):
     """edge -> orders -> postgresql, redis, rabbitmq -> mailer -> stock."""
     trace, s = Trace(number, start_ns), slow
-    root = trace.span("edge", "POST /orders", SERVER, 0, 64 * s, error="502 from upstream" if fails else "", http_request_method="POST", url_path="/orders", http_response_status_code=502 if fails else 201)
-    call = trace.span("edge", "POST", CLIENT, 1, 61 * s, root, error="HTTP 500" if fails else "", server_address="orders", http_response_status_code=500 if fails else 201)
-    serve = trace.span("orders", "POST /orders", SERVER, 2, 58 * s, call, error="DeadlockDetected" if fails else "", http_route="/orders", http_response_status_code=500 if fails else 201, customer_tier="gold")
-    trace.span("orders", "GET", CLIENT, 4, 1.2, serve, db_system_name="redis", db_operation_name="GET", db_query_text="GET cart:?", server_address="10.0.0.9")
-    check = trace.span("orders", "check_cart", INTERNAL, 6, 9 * s, serve, cart_items=3, cart_total=129.5)
-    trace.span("orders", "SELECT items", CLIENT, 7, 6 * s, check, db_system_name="postgresql", db_namespace="shop", db_query_text="SELECT id, price FROM items WHERE cart = $1")
-    trace.span("orders", "INSERT orders", CLIENT, 17 * s, 30 * s, serve, error="deadlock detected" if fails else "", db_system_name="postgresql", db_namespace="shop",
-               db_query_text="INSERT INTO orders (customer, total) VALUES ($1, $2) RETURNING id",
+    root = trace.span("edge", "POST /orders", SERVER, 0, 64 * s, error="502 from upstream" if fails else "", http__request__method="POST", url__path="/orders", http__response__status_code=502 if fails else 201)
+    call = trace.span("edge", "POST", CLIENT, 1, 61 * s, root, error="HTTP 500" if fails else "", server__address="orders", http__response__status_code=500 if fails else 201)
+    serve = trace.span("orders", "POST /orders", SERVER, 2, 58 * s, call, error="DeadlockDetected" if fails else "", http__route="/orders", http__response__status_code=500 if fails else 201, customer__tier="gold")
+    trace.span("orders", "GET", CLIENT, 4, 1.2, serve, db__system__name="redis", db__operation__name="GET", db__query__text="GET cart:?", server__address="10.0.0.9")
+    check = trace.span("orders", "check_cart", INTERNAL, 6, 9 * s, serve, cart__items=3, cart__total=129.5)
+    trace.span("orders", "SELECT items", CLIENT, 7, 6 * s, check, db__system__name="postgresql", db__namespace="shop", db__query__text="SELECT id, price FROM items WHERE cart = $1")
+    trace.span("orders", "INSERT orders", CLIENT, 17 * s, 30 * s, serve, error="deadlock detected" if fails else "", db__system__name="postgresql", db__namespace="shop",
+               db__query__text="INSERT INTO orders (customer, total) VALUES ($1, $2) RETURNING id",
                events=[(40 * s, "exception", {"exception.type": "psycopg2.errors.DeadlockDetected", "exception.message": "deadlock detected", "exception.stacktrace": STACK})] if fails else [])
     if fails:
         return trace
-    send_id = trace.span("orders", "publish orders.created", PRODUCER, 49 * s, 3, serve, messaging_system="rabbitmq", messaging_destination_name="orders.created")
-    work = trace.span("mailer", "process orders.created", CONSUMER, 70 * s, 38 * s, send_id, messaging_system="rabbitmq", messaging_destination_name="orders.created", links=[{"traceId": trace.trace_id, "spanId": send_id}])
-    ask = trace.span("mailer", "GET /stock", CLIENT, 72 * s, 12 * s, work, server_address="stock")
-    have = trace.span("stock", "GET /stock", SERVER, 73 * s, 10 * s, ask, http_response_status_code=200)
-    trace.span("stock", "SELECT stock", CLIENT, 74 * s, 7 * s, have, db_system_name="postgresql", db_namespace="shop", db_query_text="SELECT count FROM stock WHERE item = $1")
-    trace.span("mailer", "POST /mail", CLIENT, 86 * s, 20 * s, work, server_address="smtp.example.com")
+    send_id = trace.span("orders", "publish orders.created", PRODUCER, 49 * s, 3, serve, messaging__system="rabbitmq", messaging__destination__name="orders.created")
+    work = trace.span("mailer", "process orders.created", CONSUMER, 70 * s, 38 * s, send_id, messaging__system="rabbitmq", messaging__destination__name="orders.created", links=[{"traceId": trace.trace_id, "spanId": send_id}])
+    ask = trace.span("mailer", "GET /stock", CLIENT, 72 * s, 12 * s, work, server__address="stock")
+    have = trace.span("stock", "GET /stock", SERVER, 73 * s, 10 * s, ask, http__response__status_code=200)
+    trace.span("stock", "SELECT stock", CLIENT, 74 * s, 7 * s, have, db__system__name="postgresql", db__namespace="shop", db__query__text="SELECT count FROM stock WHERE item = $1")
+    trace.span("mailer", "POST /mail", CLIENT, 86 * s, 20 * s, work, server__address="smtp.example.com")
     return trace
 
 
 def browse(number, start_ns, slow=1.0):
     trace = Trace(number, start_ns)
-    root = trace.span("edge", "GET /items", SERVER, 0, 12 * slow, http_response_status_code=200)
-    call = trace.span("edge", "GET", CLIENT, 1, 10 * slow, root, server_address="stock")
+    root = trace.span("edge", "GET /items", SERVER, 0, 12 * slow, http__response__status_code=200)
+    call = trace.span("edge", "GET", CLIENT, 1, 10 * slow, root, server__address="stock")
     have = trace.span("stock", "GET /items", SERVER, 1.6, 8.4 * slow, call)
-    trace.span("stock", "SELECT items", CLIENT, 2, 6 * slow, have, db_system_name="postgresql", db_namespace="shop")
+    trace.span("stock", "SELECT items", CLIENT, 2, 6 * slow, have, db__system__name="postgresql", db__namespace="shop")
     return trace
 
 
@@ -117,5 +117,5 @@ def wide(number, start_ns, spans):
         if i % 20 == 0:
             parent = trace.span("importer", f"batch {i // 20}", INTERNAL, i * 2, 40, root)
         else:
-            trace.span("importer", "INSERT item", CLIENT, i * 2, 1.8, parent, db_system_name="postgresql", db_namespace="shop", item_number=i)
+            trace.span("importer", "INSERT item", CLIENT, i * 2, 1.8, parent, db__system__name="postgresql", db__namespace="shop", item__number=i)
     return trace
