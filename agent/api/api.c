@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The server and its routes. Every handler runs on libmicrohttpd's one thread.
+// The server and its routes. A few threads of libmicrohttpd answer, so that a long question does
+// not keep /health waiting; each takes a connection to the store for the time of one request.
 
 #include "agent/api/api.h"
 
@@ -16,16 +17,22 @@
 #include "agent/api/stats.h"
 #include "agent/store/store.h"
 
-enum { REQUEST_MS_MAX = 60 * 1000 };
+enum { REQUEST_MS_MAX = 60 * 1000, ANSWER_MS_MAX = 10 * 1000, THREADS = 4 };
+
+// A connection to the store, opened when it is first needed and there is one.
+struct reader {
+    struct store *store;
+    bool is_taken;
+};
 
 struct api {
     struct api_plan plan;
     struct MHD_Daemon *daemon;
     struct http_guard *guard;
     struct live *live;
-    struct store *store; // NULL until there is one
     pthread_t sweeper;
     pthread_mutex_t lock;
+    struct reader readers[THREADS]; // one for each thread: there is always a free one
     pthread_cond_t stopping;
     bool is_stopping;
 };
@@ -92,6 +99,48 @@ static const struct route *route_of(struct str path)
     return NULL;
 }
 
+static struct reader *reader_take(struct api *api)
+{
+    struct reader *reader = api->readers;
+
+    pthread_mutex_lock(&api->lock);
+    while (reader->is_taken)
+        reader++;
+    reader->is_taken = true;
+    pthread_mutex_unlock(&api->lock);
+    if (!reader->store)
+        store_open_readonly(api->plan.data_dir, &reader->store, NULL);
+    return reader;
+}
+
+static void reader_give_back(struct api *api, struct reader *reader)
+{
+    pthread_mutex_lock(&api->lock);
+    reader->is_taken = false;
+    pthread_mutex_unlock(&api->lock);
+}
+
+static int ask_store(struct api *api, struct call *call, const struct route *route)
+{
+    struct reader *reader = reader_take(api);
+    int failed = -EAGAIN;
+
+    call->store = reader->store;
+    if (!call->store) {
+        call_fail(call, failed, "there is no store yet");
+    } else {
+        store_deadline(call->store, ANSWER_MS_MAX);
+        failed = route->answer(call);
+        if (store_is_late(call->store)) {
+            stats_add(&api_stats, API_late, 1);
+            failed = call_fail(call, -EAGAIN, "not answered within %d s: ask for a shorter time",
+                               ANSWER_MS_MAX / 1000);
+        }
+    }
+    reader_give_back(api, reader);
+    return failed;
+}
+
 static int decide(struct api *api, struct call *call)
 {
     const struct route *route = route_of(call->path);
@@ -100,12 +149,7 @@ static int decide(struct api *api, struct call *call)
         str_starts(call->path, STR("/api/")) && !str_starts(call->path, STR("/api/v1/"));
     if (!route)
         return call_fail(call, -ENOENT, "no such path");
-    if (route->needs_store && !api->store)
-        store_open_readonly(api->plan.data_dir, &api->store, NULL);
-    if (route->needs_store && !api->store)
-        return call_fail(call, -EAGAIN, "there is no store yet");
-    call->store = api->store;
-    return route->answer(call);
+    return route->needs_store ? ask_store(api, call, route) : route->answer(call);
 }
 
 static enum MHD_Result answer(struct call *call, int failed)
@@ -207,16 +251,16 @@ static int api_open(struct api *api, struct why *why)
     api->guard = http_guard_new(&plan);
     if (!api->guard)
         return why_fail(why, -ENOMEM, "out of memory");
-    api->daemon = MHD_start_daemon(flags, 0, NULL, NULL, handle, api, MHD_OPTION_SOCK_ADDR,
-                                   (struct sockaddr *)&address, MHD_OPTION_CONNECTION_LIMIT, 256u,
-                                   MHD_OPTION_CONNECTION_TIMEOUT, 60u, MHD_OPTION_NOTIFY_COMPLETED,
-                                   ended, api, MHD_OPTION_NOTIFY_CONNECTION, http_guard_connection,
-                                   api->guard, MHD_OPTION_END);
+    pthread_mutex_init(&api->lock, NULL);
+    pthread_cond_init(&api->stopping, NULL);
+    api->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, handle, api, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address,
+        MHD_OPTION_CONNECTION_LIMIT, 256u, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS,
+        MHD_OPTION_CONNECTION_TIMEOUT, 60u, MHD_OPTION_NOTIFY_COMPLETED, ended, api,
+        MHD_OPTION_NOTIFY_CONNECTION, http_guard_connection, api->guard, MHD_OPTION_END);
     if (!api->daemon)
         return why_fail(why, -EADDRINUSE, "api: cannot listen on %.*s: %s",
                         STR_ARGS(api->plan.endpoint), strerrordesc_np(errno));
-    pthread_mutex_init(&api->lock, NULL);
-    pthread_cond_init(&api->stopping, NULL);
     if (pthread_create(&api->sweeper, NULL, sweep, api) != 0) {
         MHD_stop_daemon(api->daemon);
         return why_fail(why, -EAGAIN, "api: no thread to watch slow requests");
@@ -259,6 +303,7 @@ void api_stop(struct api *api)
     MHD_stop_daemon(api->daemon);
     live_free(api->live);
     http_guard_free(api->guard);
-    store_close(api->store);
+    for (size_t i = 0; i < THREADS; i++)
+        store_close(api->readers[i].store);
     free(api);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The HTTP server of the agent: query API, Jaeger's API, health and metrics. One thread of
-// libmicrohttpd with its own connection to the store.
+// The HTTP server of the agent: the page, query API, Jaeger's API, live stream, health and metrics.
+// Its threads are its own, and so are its connections to the store.
 
 #pragma once
 

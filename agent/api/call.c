@@ -96,7 +96,7 @@ int call_duration(struct call *call, const char *name, uint64_t *inout_ns)
     static const struct {
         const char *suffix;
         double ns;
-    } units[] = {{"ns", 1},  {"us", 1e3},  {"\xc2\xb5s", 1e3}, {"ms", 1e6},
+    } units[] = {{"ns", 1},  {"us", 1e3}, {"\xc2\xb5s", 1e3}, {"ms", 1e6},
                  {"s", 1e9}, {"m", 60e9}, {"h", 3600e9},      {"d", 86400e9}};
     struct str text = {"", 0};
     char *end;

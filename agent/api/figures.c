@@ -146,12 +146,10 @@ int figures_services(struct store *store, uint64_t since_ns, uint64_t now_ns, st
 int figures_operations(struct store *store, struct str service, uint64_t since_ns, uint64_t now_ns,
                        struct bytes *out)
 {
-    struct group group = {
-        .out = out, .since_ns = since_ns, .now_ns = now_ns, .is_operation = true};
+    struct group group = {.out = out, .since_ns = since_ns, .now_ns = now_ns, .is_operation = true};
 
     answer_begin(&group, "operations");
-    return answer_end(&group,
-                      store_service_entries(store, service, since_ns, add_entry, &group));
+    return answer_end(&group, store_service_entries(store, service, since_ns, add_entry, &group));
 }
 
 static bool add_edge(void *self, const struct store_edge *edge)

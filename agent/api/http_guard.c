@@ -126,7 +126,8 @@ unsigned http_guard_sweep(struct http_guard *guard)
 
     pthread_mutex_lock(&guard->lock);
     for (struct guarded *each = guard->list.next; each != &guard->list; each = each->next) {
-        if (each->is_ended || each->is_stream || now_ns - each->began_ns < guard->plan.request_ms * NS_PER_MS)
+        if (each->is_ended || each->is_stream ||
+            now_ns - each->began_ns < guard->plan.request_ms * NS_PER_MS)
             continue;
         // The server sees the end of the stream and closes; the descriptor stays its own.
         shutdown(each->fd, SHUT_RDWR);
@@ -167,6 +168,20 @@ static bool is_ours(const struct http_guard *guard, struct str host)
            str_equal(name, STR("[::1]")) || is_in_list(guard->plan.allowed_hosts, name);
 }
 
+// A name can be made to point here by whoever owns it (DNS rebinding); an address cannot.
+static bool is_address(struct str host)
+{
+    struct in6_addr address;
+    char text[INET6_ADDRSTRLEN] = "";
+
+    if (host.len > 2 && host.at[0] == '[')
+        host = (struct str){host.at + 1, host.len - 2};
+    if (host.len >= sizeof text)
+        return false;
+    memcpy(text, host.at, host.len);
+    return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
+}
+
 // A page elsewhere that embeds or fetches sends no Origin with an image or a script, but says this.
 // Following a link is allowed.
 static bool is_foreign_page(struct MHD_Connection *connection)
@@ -183,8 +198,10 @@ bool http_guard_allows(const struct http_guard *guard, struct MHD_Connection *co
     const char *origin = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Origin");
     struct str site;
 
-    if ((guard->plan.is_loopback || guard->plan.is_host_required) && host &&
-        !is_ours(guard, str_of(host)))
+    if (guard->plan.is_loopback && host && !is_ours(guard, str_of(host)))
+        return false;
+    if (guard->plan.is_host_required && host && !is_ours(guard, str_of(host)) &&
+        !is_address(host_name(str_of(host))))
         return false;
     if (!origin)
         return !is_foreign_page(connection);

@@ -167,9 +167,9 @@ static unsigned process_of(struct jaeger_trace_text *text, const struct stored_s
     bytes_add_str(process, STR("]}"));
     for (unsigned i = 0; i < compared; i++) {
         const unsigned number = count - i;
-        const struct str known = {
-            (const char *)text->processes.at + text->begins[(number - 1) % PROCESSES_COMPARED],
-            text->lengths[(number - 1) % PROCESSES_COMPARED]};
+        const struct str known = {(const char *)text->processes.at +
+                                      text->begins[(number - 1) % PROCESSES_COMPARED],
+                                  text->lengths[(number - 1) % PROCESSES_COMPARED]};
 
         if (str_equal(known, bytes_str(process)))
             return number;
@@ -299,8 +299,7 @@ int jaeger_trace(struct store *store, const uint8_t trace_id[static 16], struct 
     return close_data(out, 0, trace_write(store, trace_id, out));
 }
 
-int jaeger_traces_of(struct store *store, const uint8_t (*ids)[16], size_t count,
-                     struct bytes *out)
+int jaeger_traces_of(struct store *store, const uint8_t (*ids)[16], size_t count, struct bytes *out)
 {
     int failed = 0;
 

@@ -53,8 +53,9 @@ int jaeger_operations_of(struct call *call)
 
     if (rest.len <= tail.len || !str_equal(str_from(rest, rest.len - tail.len), tail))
         return call_fail(call, -ENOENT, "no such path");
-    return unreadable(call, jaeger_operation_names(
-                                call->store, (struct str){rest.at, rest.len - tail.len}, call->out));
+    return unreadable(
+        call,
+        jaeger_operation_names(call->store, (struct str){rest.at, rest.len - tail.len}, call->out));
 }
 
 // Every traceID parameter, however many times it is given.
@@ -72,8 +73,8 @@ static enum MHD_Result add_id(void *self, enum MHD_ValueKind kind, const char *k
     (void)kind;
     if (strcmp(key, "traceID") != 0)
         return MHD_YES;
-    if (list->count == TRACE_IDS_MAX || !trace_id_read(str_of(value ? value : ""),
-                                                       list->ids[list->count])) {
+    if (list->count == TRACE_IDS_MAX ||
+        !trace_id_read(str_of(value ? value : ""), list->ids[list->count])) {
         list->is_wrong = true;
         return MHD_NO;
     }
@@ -146,8 +147,7 @@ int jaeger_dependency_list(struct call *call)
     if (call_number(call, "endTs", INT64_MAX / NS_PER_MS, &end_ms) != 0 ||
         call_number(call, "lookback", INT64_MAX / NS_PER_MS, &back_ms) != 0)
         return -EINVAL;
-    return unreadable(call,
-                      jaeger_dependencies(call->store,
-                                          end_ms > back_ms ? (end_ms - back_ms) * NS_PER_MS : 0,
-                                          end_ms * NS_PER_MS, call->out));
+    return unreadable(call, jaeger_dependencies(
+                                call->store, end_ms > back_ms ? (end_ms - back_ms) * NS_PER_MS : 0,
+                                end_ms * NS_PER_MS, call->out));
 }

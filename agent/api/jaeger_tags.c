@@ -92,7 +92,8 @@ static bool look(void *self, const struct stored_span *stored)
         if (str_equal(name, STR("span.kind")))
             is_match &= str_equal(str_of(span_kind_text(stored->span.kind)), wanted);
         else if (str_equal(name, STR("error")))
-            is_match &= (stored->span.status == SPAN_STATUS_ERROR) == str_equal(wanted, STR("true"));
+            is_match &=
+                (stored->span.status == SPAN_STATUS_ERROR) == str_equal(wanted, STR("true"));
         else
             is_match &=
                 value_is(matching, attribute_find(stored->span.attributes, name), wanted) ||

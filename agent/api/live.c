@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A stream says only that something changed: the page asks again for what it shows, with its own
 // filters. So messages are small, a slow reader misses nothing, and nothing is kept for anybody.
-// One lock, held for a few instructions; libmicrohttpd's thread reads, the watching thread wakes.
+// One lock, held for a few instructions; libmicrohttpd's threads read, the watching thread wakes.
 
 #include "agent/api/live.h"
 
@@ -160,8 +160,8 @@ enum MHD_Result live_answer(struct live *live, struct MHD_Connection *connection
 
     if (!stream)
         return MHD_NO;
-    *stream = (struct stream){
-        .live = live, .connection = connection, .fd = info ? info->connect_fd : -1};
+    *stream =
+        (struct stream){.live = live, .connection = connection, .fd = info ? info->connect_fd : -1};
     if (!stream_add(live, stream)) {
         free(stream);
         return refuse(connection);
@@ -188,8 +188,8 @@ static void hang_ups_find(struct live *live)
     nfds_t count = 0;
 
     for (struct stream *each = live->streams; each; each = each->next)
-        fds[count++] = (struct pollfd){.fd = each->is_suspended ? each->fd : -1,
-                                       .events = POLLRDHUP};
+        fds[count++] =
+            (struct pollfd){.fd = each->is_suspended ? each->fd : -1, .events = POLLRDHUP};
     if (poll(fds, count, 0) <= 0)
         return;
     count = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Server-sent events: `change` whenever the store was written to, a comment as heartbeat. One thread
-// watches the store while anybody listens; streams are suspended in between and cost nothing.
+// Server-sent events: `change` whenever the store was written to, a comment as heartbeat. One
+// thread watches the store while anybody listens; streams are suspended in between and cost
+// nothing.
 
 #pragma once
 

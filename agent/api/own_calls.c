@@ -31,8 +31,7 @@ int own_services(struct call *call)
 
     if (since_read(call, 3600 * NS_PER_SECOND, &from_ns) != 0)
         return -EINVAL;
-    return unreadable(call,
-                      figures_services(call->store, from_ns, clock_unix_ns(), call->out));
+    return unreadable(call, figures_services(call->store, from_ns, clock_unix_ns(), call->out));
 }
 
 int own_operations(struct call *call)

@@ -74,8 +74,7 @@ static void headers_add(struct MHD_Response *response, const struct page_file *f
 
 enum MHD_Result page_answer(const struct page_file *file, struct MHD_Connection *connection)
 {
-    const bool is_known =
-        has_element(header_of(connection, "If-None-Match"), str_of(file->etag));
+    const bool is_known = has_element(header_of(connection, "If-None-Match"), str_of(file->etag));
     const bool is_gzip =
         file->gzip && has_element(header_of(connection, "Accept-Encoding"), STR("gzip"));
     // libmicrohttpd takes constant data as void *, and leaves it alone.
@@ -89,8 +88,8 @@ enum MHD_Result page_answer(const struct page_file *file, struct MHD_Connection 
     headers_add(response, file);
     if (is_gzip && !is_known)
         MHD_add_response_header(response, "Content-Encoding", "gzip");
-    result = MHD_queue_response(connection, is_known ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK,
-                                response);
+    result =
+        MHD_queue_response(connection, is_known ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, response);
     MHD_destroy_response(response);
     return result;
 }

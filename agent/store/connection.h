@@ -12,6 +12,8 @@ enum { STORE_VERSION = 1 };
 struct store {
     sqlite3 *db;
     struct store_limits limits;
+    uint64_t deadline_ns; // of the monotonic clock; 0: none
+    bool is_late;
     sqlite3_stmt *insert_block;
     sqlite3_stmt *insert_word;
     sqlite3_stmt *find_word;

@@ -172,7 +172,8 @@ int store_edges(struct store *store, uint64_t since_ns, uint64_t until_ns, store
 
     if (!failed) {
         sqlite3_bind_int64(rows, 1, (int64_t)since_ns);
-        sqlite3_bind_int64(rows, 2, until_ns && until_ns < INT64_MAX ? (int64_t)until_ns : INT64_MAX);
+        sqlite3_bind_int64(rows, 2,
+                           until_ns && until_ns < INT64_MAX ? (int64_t)until_ns : INT64_MAX);
     }
     while (!failed && walk.goes_on && sqlite3_step(rows) == SQLITE_ROW)
         edge_add(&walk, rows);

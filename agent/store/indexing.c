@@ -59,8 +59,8 @@ static struct str database_name(struct str system, const struct span *span, stru
 }
 
 // What a span calls or, a consumer, comes from, for the map: a database or broker by its system,
-// else an address. A database has its name added (`system/name`, made in the arena); a number, which
-// is how Redis names them, says nothing.
+// else an address. A database has its name added (`system/name`, made in the arena); a number,
+// which is how Redis names them, says nothing.
 static struct str peer_of(const struct span *span, struct arena *arena, enum peer_kind *out_kind)
 {
     const bool is_call = span->kind == SPAN_KIND_CLIENT || span->kind == SPAN_KIND_PRODUCER;

@@ -234,6 +234,29 @@ int store_open_readonly(struct str folder, struct store **out_store, struct why 
     return 0;
 }
 
+static int look_at_clock(void *self)
+{
+    struct store *store = self;
+
+    if (store->deadline_ns && clock_mono_ns() >= store->deadline_ns)
+        store->is_late = true;
+    return store->is_late;
+}
+
+void store_deadline(struct store *store, uint64_t timeout_ms)
+{
+    enum { STEPS = 10000 }; // of SQLite's machine between two looks, well under a millisecond
+
+    store->is_late = false;
+    store->deadline_ns = timeout_ms ? clock_mono_ns() + timeout_ms * NS_PER_MS : 0;
+    sqlite3_progress_handler(store->db, timeout_ms ? STEPS : 0, look_at_clock, store);
+}
+
+bool store_is_late(const struct store *store)
+{
+    return store->is_late;
+}
+
 uint64_t store_version(struct store *store)
 {
     int64_t version = 0;

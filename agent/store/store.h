@@ -30,6 +30,11 @@ void store_close(struct store *store);
 // Only borrows the batch. 0 or -EIO.
 int store_write(struct store *store, const struct batch *batch, struct why *why);
 
+// From now on this connection's questions end after so long, as if nothing more were found; ask
+// afterwards whether that happened. 0: never.
+void store_deadline(struct store *store, uint64_t timeout_ms);
+bool store_is_late(const struct store *store);
+
 // Changes whenever another connection has written.
 uint64_t store_version(struct store *store);
 

@@ -221,9 +221,9 @@ def parameters():
 
 
 def hosts():
-    """Loopback answers to its names; elsewhere a name must be listed; no foreign page reads or embeds."""
+    """Loopback answers to its names; elsewhere to addresses and to names that are listed; no foreign page reads or embeds."""
     with agent_with() as agent:
-        for headers, status in (({"Host": "evil.example"}, 403), ({"Host": "127.0.0.1.evil.example"}, 403), ({"Host": f"localhost:{agent.api}"}, 200), ({"Host": "[::1]"}, 200),
+        for headers, status in (({"Host": "evil.example"}, 403), ({"Host": "10.1.2.3"}, 403), ({"Host": "127.0.0.1.evil.example"}, 403), ({"Host": f"localhost:{agent.api}"}, 200), ({"Host": "[::1]"}, 200),
                                 ({"Origin": "http://evil.example"}, 403), ({"Origin": "null"}, 403), ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403),
                                 ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 200), ({"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}, 200)):
             for path in ("/", "/health", "/metrics"):
@@ -252,6 +252,7 @@ service: {{pipelines: {{traces: {{receivers: [otlp_http], exporters: [store]}}}}
             eventually(answers)
             assert ask(port, "/health", Host="tracing.example:80")[0].status == 200
             assert ask(port, "/health", Host="other.example")[0].status == 403
+            assert ask(port, "/health", Host="10.1.2.3:80")[0].status == ask(port, "/health", Host="[fd00::1]:80")[0].status == 200
             assert ask(port, "/health", Host="tracing.example", Origin="https://tracing.example")[0].status == 200
         finally:
             other.terminate()

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of the tree's own rules: layers, banned, shape, format. One rule per run."""
+"""Checks of the tree's own rules: layers, banned, shape, page, format. One rule per run."""
+import hashlib
 import os
 import re
 import subprocess
@@ -106,13 +107,43 @@ def shape():
     return problems
 
 
+def page():
+    """What the page is made of: every vendored file as released and with its licence; our own within the rules."""
+    problems = []
+    web, vendor = "dashboards/web", "dashboards/web/vendor"
+    rows = [line.split("\t") for line in text_of(f"{vendor}/VENDOR.tsv").splitlines()[1:]]
+    known = {"VENDOR.tsv"}
+    for name, _, _, _, _, licence, digest in rows:
+        known.update((name, licence))
+        for needed in (name, licence):
+            if not os.path.exists(f"{vendor}/{needed}"):
+                problems.append(f"{vendor}/{needed}: named in VENDOR.tsv, not there")
+        with open(f"{vendor}/{name}", "rb") as file:
+            if hashlib.sha256(file.read()).hexdigest() != digest:
+                problems.append(f"{vendor}/{name}: not the released file: its sha256 differs")
+    problems += [f"{vendor}/{name}: no row in VENDOR.tsv" for name in os.listdir(vendor) if name not in known]
+    for name in sorted(os.listdir(web)):
+        if not name.endswith((".js", ".css")):
+            continue
+        text = text_of(f"{web}/{name}")
+        if "SPDX-License-Identifier: Apache-2.0" not in text.split("\n", 1)[0]:
+            problems.append(f"{web}/{name}:1: no SPDX line")
+        if text.count("\n") > 500:
+            problems.append(f"{web}/{name}: more than 500 lines")
+        for number, line in enumerate(text.splitlines(), 1):
+            match = re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|https?://(?!127\.0\.0\.1|www\.w3\.org)", line)
+            if match:
+                problems.append(f"{web}/{name}:{number}: {match.group(0)}")
+    return problems
+
+
 def format_():
     run = subprocess.run(["clang-format-14", "--dry-run", "-Werror", *files(".c", ".h")], capture_output=True, text=True, check=False)
     return [line for line in run.stderr.splitlines() if "error:" in line]
 
 
 def main():
-    rule = {"layers": layers, "banned": banned, "shape": shape, "format": format_}[sys.argv[1]]
+    rule = {"layers": layers, "banned": banned, "shape": shape, "page": page, "format": format_}[sys.argv[1]]
     problems = rule()
     print("\n".join(problems))
     return 1 if problems else 0
