@@ -63,7 +63,11 @@ export function useAnswer(url, isLive = true) {
   useEffect(() => {
     if (!url) return undefined;
     // A refusal of the same question keeps what was shown before it.
-    return follow(url, () => live.current, (next) => setAnswer((last) => (next.error && last.url === url ? { ...next, data: last.data } : next)));
+    return follow(
+      url,
+      () => live.current,
+      (next) => setAnswer((last) => (next.error && last.url === url ? { ...next, data: last.data } : next)),
+    );
   }, [url]);
   return answer;
 }

@@ -12,18 +12,27 @@ const paths = {
 };
 
 export function Icon({ name }) {
-  return html`<svg class="icon" viewBox="0 0 16 16" aria-hidden="true"><path d=${paths[name] || paths.service} /></svg>`;
+  return html`<svg class="icon" viewBox="0 0 16 16" aria-hidden="true">
+    <path d=${paths[name] || paths.service} />
+  </svg>`;
 }
 
 // A failure is marked by shape, not by colour alone.
 export function ErrorMark({ label = 'failed' }) {
-  return html`<svg class="error-mark" viewBox="0 0 16 16" role="img" aria-label=${label}><path d="M8 1 15.500 14.5H.5Z" /><path class="inner" d="M8 6v4M8 12v.3" /></svg>`;
+  return html`<svg class="error-mark" viewBox="0 0 16 16" role="img" aria-label=${label}>
+    <path d="M8 1 15.500 14.5H.5Z" />
+    <path class="inner" d="M8 6v4M8 12v.3" />
+  </svg>`;
 }
 
 export function Spark({ counts, failures, label }) {
   const top = Math.max(1, ...counts);
   const bar = (value) => Math.max(value ? 1 : 0, (value / top) * 22);
-  const path = (values) => values.map((value, i) => (value ? `M${i * 2 + 1} 24V${(24 - bar(value)).toFixed(1)}` : '')).join('');
+  const path = (values) =>
+    values.map((value, i) => (value ? `M${i * 2 + 1} 24V${(24 - bar(value)).toFixed(1)}` : '')).join('');
   return html`<svg class="spark" viewBox="0 0 120 24" preserveAspectRatio="none" role="img" aria-label=${label}>
-    <path class="base" d="M0 23.5H120" /><path class="all" d=${path(counts)} /><path class="failed" d=${path(failures)} /></svg>`;
+    <path class="base" d="M0 23.5H120" />
+    <path class="all" d=${path(counts)} />
+    <path class="failed" d=${path(failures)} />
+  </svg>`;
 }

@@ -9,10 +9,18 @@ import { go } from './route.js';
 export const isHelpOpen = signal(false);
 
 const list = [
-  ['g s', 'services'], ['g m', 'map'], ['g t', 'traces'], ['/', 'the filter of this view'], ['j k', 'next, previous row'],
-  ['Enter', 'open the row'], ['.', 'pause or resume live update'], ['?', 'this list'],
-  ['↑ ↓', 'in a trace: previous, next span'], ['← →', 'in a trace: fold, unfold; parent, first child'],
-  ['e', 'in a trace: next failed span'], ['n', 'in a trace: next span found by the filter'],
+  ['g s', 'services'],
+  ['g m', 'map'],
+  ['g t', 'traces'],
+  ['/', 'the filter of this view'],
+  ['j k', 'next, previous row'],
+  ['Enter', 'open the row'],
+  ['.', 'pause or resume live update'],
+  ['?', 'this list'],
+  ['↑ ↓', 'in a trace: previous, next span'],
+  ['← →', 'in a trace: fold, unfold; parent, first child'],
+  ['e', 'in a trace: next failed span'],
+  ['n', 'in a trace: next span found by the filter'],
 ];
 const places = { s: '/', m: '/map', t: '/traces' };
 let wasG = 0;
@@ -51,7 +59,25 @@ export function Help() {
   useEffect(() => {
     if (isHelpOpen.value) dialog.current.showModal();
   }, [isHelpOpen.value]);
-  return html`<dialog ref=${dialog} class="help" aria-label="Keys" onClose=${() => { isHelpOpen.value = false; }} onClick=${(e) => e.target === dialog.current && dialog.current.close()}>
-    <h2>Keys</h2><dl>${list.map(([key, what]) => html`<div><dt>${key.split(' ').map((k) => html`<kbd>${k}</kbd>`)}</dt><dd>${what}</dd></div>`)}</dl>
-    <form method="dialog"><button>Close</button></form></dialog>`;
+  return html`<dialog
+    ref=${dialog}
+    class="help"
+    aria-label="Keys"
+    onClose=${() => {
+      isHelpOpen.value = false;
+    }}
+    onClick=${(e) => e.target === dialog.current && dialog.current.close()}
+  >
+    <h2>Keys</h2>
+    <dl>
+      ${list.map(
+        ([key, what]) =>
+          html`<div>
+            <dt>${key.split(' ').map((k) => html`<kbd>${k}</kbd>`)}</dt>
+            <dd>${what}</dd>
+          </div>`,
+      )}
+    </dl>
+    <form method="dialog"><button>Close</button></form>
+  </dialog>`;
 }

@@ -17,7 +17,9 @@ function close() {
 function open() {
   if (source || isPaused || document.hidden) return;
   source = new EventSource('/api/v1/live');
-  source.onopen = () => { state.value = 'live'; };
+  source.onopen = () => {
+    state.value = 'live';
+  };
   source.onerror = () => {
     state.value = 'lost';
     // A refusal (too many streams) ends an EventSource for good; a lost one comes back by itself.

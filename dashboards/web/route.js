@@ -31,12 +31,15 @@ export function change(params, options = { replace: true }) {
   go(href(route.value.path, { ...route.value.params, ...params }), options);
 }
 
-addEventListener('popstate', () => { route.value = read(); });
+addEventListener('popstate', () => {
+  route.value = read();
+});
 
 // A real link, which the browser may also open in a new tab.
 export function Link({ to, children, ...rest }) {
   const click = (event) => {
-    if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
+      return;
     event.preventDefault();
     go(to);
   };

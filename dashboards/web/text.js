@@ -4,7 +4,9 @@ import { signal } from '@preact/signals';
 
 // So that "3 s ago" grows older when nothing else happens.
 const now = signal(Date.now());
-setInterval(() => { if (!document.hidden) now.value = Date.now(); }, 5000);
+setInterval(() => {
+  if (!document.hidden) now.value = Date.now();
+}, 5000);
 
 const digits = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
 

@@ -22,7 +22,9 @@ export function nextTheme() {
   theme.value = CHOICES[(CHOICES.indexOf(theme.value) + 1) % CHOICES.length];
   try {
     localStorage.theme = theme.value;
-  } catch { /* a browser that keeps nothing still shows it */ }
+  } catch {
+    /* a browser that keeps nothing still shows it */
+  }
   apply();
 }
 

@@ -15,11 +15,23 @@ const RECENT_MS = 60000;
 
 function Notices({ tree }) {
   const notes = [];
-  if (tree.missing.length) notes.push(`${plural(tree.missing.length, 'parent')} named by these spans ${tree.missing.length === 1 ? 'has' : 'have'} not been received: the trace is incomplete or still arriving.`);
-  if (tree.skewed.length) notes.push(`${plural(tree.skewed.length, 'span')} began before ${tree.skewed.length === 1 ? 'its' : 'their'} parent: clocks may differ. Times are shown as they were sent.`);
-  if (tree.repeated) notes.push(`${plural(tree.repeated, 'span')} came twice and ${tree.repeated === 1 ? 'is' : 'are'} shown once.`);
-  if (tree.nodes.some((node) => node.isRing)) notes.push('Some spans are each other’s parents: the ring is cut at the earliest.');
-  return notes.length ? html`<ul class="notices" aria-label="Notices">${notes.map((note) => html`<li>${note}</li>`)}</ul>` : null;
+  if (tree.missing.length)
+    notes.push(
+      `${plural(tree.missing.length, 'parent')} named by these spans ${tree.missing.length === 1 ? 'has' : 'have'} not been received: the trace is incomplete or still arriving.`,
+    );
+  if (tree.skewed.length)
+    notes.push(
+      `${plural(tree.skewed.length, 'span')} began before ${tree.skewed.length === 1 ? 'its' : 'their'} parent: clocks may differ. Times are shown as they were sent.`,
+    );
+  if (tree.repeated)
+    notes.push(`${plural(tree.repeated, 'span')} came twice and ${tree.repeated === 1 ? 'is' : 'are'} shown once.`);
+  if (tree.nodes.some((node) => node.isRing))
+    notes.push('Some spans are each other’s parents: the ring is cut at the earliest.');
+  return notes.length
+    ? html`<ul class="notices" aria-label="Notices">
+        ${notes.map((note) => html`<li>${note}</li>`)}
+      </ul>`
+    : null;
 }
 
 function Head({ tree, trace, filter, setFilter, found }) {
@@ -27,21 +39,54 @@ function Head({ tree, trace, filter, setFilter, found }) {
   return html`<div class="trace-head">
     <h1><span class="muted">${root.span.service}</span> ${root.span.name}</h1>
     <dl class="facts">
-      <div><dt>Trace</dt><dd><code>${trace.trace_id}</code></dd></div>
-      <div><dt>Began</dt><dd>${day(trace.start_ns)} ${clock(trace.start_ns)}</dd></div>
-      <div><dt>Took</dt><dd>${duration(tree.durationNs)}</dd></div>
-      <div><dt>Spans</dt><dd>${tree.nodes.length.toLocaleString('en-US')}</dd></div>
-      <div><dt>Failed</dt><dd class=${tree.errors.length ? 'bad' : ''}>${tree.errors.length ? html`<${ErrorMark} /> ` : ''}${tree.errors.length}</dd></div>
-      <div class="find"><input type="search" data-filter placeholder="Find a span  /" aria-label="Find a span by name, service or attribute" value=${filter} onInput=${(e) => setFilter(e.target.value)} /><output>${filter ? plural(found, 'span') : ''}</output></div>
-    </dl></div>`;
+      <div>
+        <dt>Trace</dt>
+        <dd><code>${trace.trace_id}</code></dd>
+      </div>
+      <div>
+        <dt>Began</dt>
+        <dd>${day(trace.start_ns)} ${clock(trace.start_ns)}</dd>
+      </div>
+      <div>
+        <dt>Took</dt>
+        <dd>${duration(tree.durationNs)}</dd>
+      </div>
+      <div>
+        <dt>Spans</dt>
+        <dd>${tree.nodes.length.toLocaleString('en-US')}</dd>
+      </div>
+      <div>
+        <dt>Failed</dt>
+        <dd class=${tree.errors.length ? 'bad' : ''}>
+          ${tree.errors.length ? html`<${ErrorMark} /> ` : ''}${tree.errors.length}
+        </dd>
+      </div>
+      <div class="find">
+        <input
+          type="search"
+          data-filter
+          placeholder="Find a span  /"
+          aria-label="Find a span by name, service or attribute"
+          value=${filter}
+          onInput=${(e) => setFilter(e.target.value)}
+        /><output>${filter ? plural(found, 'span') : ''}</output>
+      </div>
+    </dl>
+  </div>`;
 }
 
-const textOf = (node) => (node.isMissing ? '' : `${node.span.service}\n${node.span.name}\n${node.span.status_message}\n${node.span.attributes.map(({ key, value }) => `${key}=${value}`).join('\n')}`.toLowerCase());
+const textOf = (node) =>
+  node.isMissing
+    ? ''
+    : `${node.span.service}\n${node.span.name}\n${node.span.status_message}\n${node.span.attributes.map(({ key, value }) => `${key}=${value}`).join('\n')}`.toLowerCase();
 
 function Trace({ trace, params }) {
   const tree = useMemo(() => treeOf(trace), [trace]);
   const [filter, setFilter] = useState('');
-  const texts = useMemo(() => (filter ? new Map(tree.nodes.map((node) => [node.id, textOf(node)])) : null), [tree, filter !== '']);
+  const texts = useMemo(
+    () => (filter ? new Map(tree.nodes.map((node) => [node.id, textOf(node)])) : null),
+    [tree, filter !== ''],
+  );
   const found = useMemo(() => {
     if (!filter || !texts) return null;
     const wanted = filter.toLowerCase();
@@ -56,10 +101,15 @@ function Trace({ trace, params }) {
     <${Notices} tree=${tree} />
     <div class="trace-body">
       <${Waterfall} tree=${tree} chosen=${chosen} choose=${choose} found=${found} />
-      <aside class="panel" aria-label=${chosen ? 'Span' : 'Trace'}>${chosen
-        ? html`<${SpanPanel} key=${chosen.id} node=${chosen} tree=${tree} trace=${trace} choose=${choose} />`
-        : html`<${TracePanel} tree=${tree} trace=${trace} choose=${choose} />`}</aside>
-    </div></div>`;
+      <aside class="panel" aria-label=${chosen ? 'Span' : 'Trace'}>
+        ${
+          chosen
+            ? html`<${SpanPanel} key=${chosen.id} node=${chosen} tree=${tree} trace=${trace} choose=${choose} />`
+            : html`<${TracePanel} tree=${tree} trace=${trace} choose=${choose} />`
+        }
+      </aside>
+    </div>
+  </div>`;
 }
 
 export function TraceView({ id, params }) {
@@ -77,7 +127,10 @@ export function TraceView({ id, params }) {
   }, [data]);
   if (!data) {
     return error
-      ? html`<div class="empty"><h1>${error}</h1><p>It may not have arrived yet, or it was removed to make room. This page looks again as spans come in.</p></div>`
+      ? html`<div class="empty">
+          <h1>${error}</h1>
+          <p>It may not have arrived yet, or it was removed to make room. This page looks again as spans come in.</p>
+        </div>`
       : html`<${Loading} />`;
   }
   return html`<${Trace} trace=${data} params=${params} />`;

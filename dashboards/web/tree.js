@@ -6,16 +6,38 @@
 function nodeOf(span, traceStart) {
   const start = Number(BigInt(span.start_ns) - traceStart);
   return {
-    span, id: span.span_id, start, end: start + Number(span.duration_ns), parent: null, children: [], depth: 0,
-    isMissing: false, isRing: false, isError: span.status === 'error', isSkewed: false, critical: [], selfNs: 0,
+    span,
+    id: span.span_id,
+    start,
+    end: start + Number(span.duration_ns),
+    parent: null,
+    children: [],
+    depth: 0,
+    isMissing: false,
+    isRing: false,
+    isError: span.status === 'error',
+    isSkewed: false,
+    critical: [],
+    selfNs: 0,
   };
 }
 
 // Stands where a parent should: some span names it, but it has not come (yet).
 function missingNode(id) {
   return {
-    span: null, id, start: Infinity, end: -Infinity, parent: null, children: [], depth: 0,
-    isMissing: true, isRing: false, isError: false, isSkewed: false, critical: [], selfNs: 0,
+    span: null,
+    id,
+    start: Infinity,
+    end: -Infinity,
+    parent: null,
+    children: [],
+    depth: 0,
+    isMissing: true,
+    isRing: false,
+    isError: false,
+    isSkewed: false,
+    critical: [],
+    selfNs: 0,
   };
 }
 
@@ -151,9 +173,17 @@ export function treeOf(trace) {
     else root.children.forEach(criticalPath);
   }
   return {
-    roots, nodes, byId, ordered, repeated, cause: causeOf(nodes), durationNs: Math.max(1, Number(trace.duration_ns)),
-    errors: nodes.filter((node) => node.isError), missing: roots.filter((root) => root.isMissing),
-    skewed: nodes.filter((node) => node.isSkewed), depth: ordered.reduce((max, node) => Math.max(max, node.depth), 0),
+    roots,
+    nodes,
+    byId,
+    ordered,
+    repeated,
+    cause: causeOf(nodes),
+    durationNs: Math.max(1, Number(trace.duration_ns)),
+    errors: nodes.filter((node) => node.isError),
+    missing: roots.filter((root) => root.isMissing),
+    skewed: nodes.filter((node) => node.isSkewed),
+    depth: ordered.reduce((max, node) => Math.max(max, node.depth), 0),
   };
 }
 

@@ -263,13 +263,13 @@ CONTRAST = """(() => {
 
 
 def quality():
-    """Weight, layout shift, names for who cannot see, contrast in both themes, and the waterfall's sums."""
+    """Weight, layout shift, a narrow screen, names for who cannot see, contrast in both themes, the waterfall's sums."""
     with page(traces.shop(60)) as (_, browser, base):
         browser.open(base + "/")
         browser.until("document.querySelectorAll('.map .node').length === 9")
         weight = browser.run("[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')].filter((e) => !e.name.includes('/api/')).reduce((sum, e) => sum + e.encodedBodySize, 0)")
         print(f"the page weighs {weight} bytes")
-        check(10000 < weight < 66000, weight)
+        check(10000 < weight < 61000, weight)
         shift = browser.run("""new Promise((done) => { let sum = 0; new PerformanceObserver((list) => { for (const e of list.getEntries()) if (!e.hadRecentInput) sum += e.value; }).observe({type: 'layout-shift', buffered: true});
             setTimeout(() => done(sum), 300); })""")
         print(f"layout shift {shift:.3f}")
@@ -287,6 +287,9 @@ def quality():
                 role, name = node.get("role", {}).get("value"), node.get("name", {}).get("value", "")
                 check(node["ignored"] or role not in ("link", "button", "textbox", "searchbox", "combobox", "checkbox", "treeitem", "tree", "table", "dialog") or name.strip() or role == "table", (path, node))
             check(browser.run("document.querySelectorAll('h1').length") == 1, path)
+            browser.size(390, 800)
+            browser.until("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+            browser.size(1440, 900)
 
 
 if not shutil.which("chromium"):
