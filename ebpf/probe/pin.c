@@ -44,23 +44,24 @@ int pin_path(const char *name, char out_path[static PIN_PATH_MAX], struct why *w
     return failed;
 }
 
-static bool is_empty(const char *path)
+// The file system has files of its own; ours are those with our name.
+static bool holds_ours(const char *path)
 {
     DIR *folder = opendir(path);
     const struct dirent *entry;
-    bool is_found = !folder;
+    bool is_found = false;
 
-    while (!is_found && (entry = readdir(folder)) != NULL)
-        is_found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    while (folder && !is_found && (entry = readdir(folder)) != NULL)
+        is_found = strncmp(entry->d_name, "throughline", 11) == 0;
     if (folder)
         closedir(folder);
-    return !is_found;
+    return is_found;
 }
 
 void pin_remove(const char *path)
 {
     unlink(path);
-    if (strncmp(path, own_mount, sizeof own_mount - 1) == 0 && is_empty(own_mount) &&
+    if (strncmp(path, own_mount, sizeof own_mount - 1) == 0 && !holds_ours(own_mount) &&
         umount2(own_mount, UMOUNT_NOFOLLOW) == 0)
         rmdir(own_mount);
 }
