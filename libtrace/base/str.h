@@ -66,6 +66,11 @@ static inline size_t str_find(struct str text, char byte)
     return hit ? (size_t)(hit - text.at) : text.len;
 }
 
+static inline bool str_has(struct str text, char byte)
+{
+    return str_find(text, byte) < text.len;
+}
+
 // Without blanks and tabs at both ends.
 static inline struct str str_trim(struct str text)
 {

@@ -308,7 +308,7 @@ static size_t literal_len(const struct sql *sql)
     if (c == '"' && is_mysql)
         return quoted_len(left, '"', true);
     // E'..', B'..', X'..', N'..': in E a backslash escapes.
-    if (next == '\'' && memchr("eEbBxXnN", c, 8))
+    if (next == '\'' && str_has(STR("eEbBxXnN"), c))
         return 1 + quoted_len(str_from(left, 1), '\'', (c | 32) == 'e' || is_mysql);
     if (c == '$' && !is_mysql)
         return dollar_len(left);

@@ -38,7 +38,7 @@ struct memory {
     struct response response;
 };
 
-static const char value_types[] = "+-:$*_#,(!=%~>|";
+#define VALUE_TYPES STR("+-:$*_#,(!=%~>|")
 
 // A line without its end. PARSE_DONE, PARSE_MORE or PARSE_RESYNC.
 static enum parse line_read(struct str bytes, struct str *out_line, size_t *out_bytes)
@@ -95,8 +95,7 @@ static enum match detect(struct str head, bool from_client)
     if (from_client)
         return request_match(head);
     // Too little to be sure of: the client's side decides.
-    return head.len == 0 || memchr(value_types, head.at[0], sizeof value_types - 1) ? MATCH_MAYBE
-                                                                                    : MATCH_NO;
+    return head.len == 0 || str_has(VALUE_TYPES, head.at[0]) ? MATCH_MAYBE : MATCH_NO;
 }
 
 static size_t find(struct str bytes, bool from_client)
@@ -106,7 +105,7 @@ static size_t find(struct str bytes, bool from_client)
 
     if (from_client)
         return request_match(bytes) != MATCH_NO ? 0 : bytes.len;
-    if (!memchr(value_types, bytes.at[0], sizeof value_types - 1))
+    if (!str_has(VALUE_TYPES, bytes.at[0]))
         return bytes.len;
     switch (line_read(bytes, &line, &len)) {
     case PARSE_DONE:
