@@ -135,6 +135,8 @@ static void urls_lose_passwords_and_signatures(void **state)
     (void)state;
     assert_str(statement_clean_url(STR("https://u:p@h:1/a@b?sig=1&Sig=2&x=3&sig#f"), &arena),
                "https://REDACTED:REDACTED@h:1/a@b?sig=REDACTED&Sig=REDACTED&x=3&sig#f");
+    assert_str(statement_clean_url(STR("http://h/?sig=1#sig=2"), &arena),
+               "http://h/?sig=REDACTED#sig=2");
     assert_str(statement_clean_url(STR("http://h/?a=b://c@d"), &arena), "http://h/?a=b://c@d");
     assert_str(statement_clean_url(STR(""), &arena), "");
     assert_str(statement_clean_query(STR("X-Amz-Credential=s&&=1&a"), &arena),
