@@ -214,8 +214,7 @@ static void silence_end(struct assembler *assembler, struct conversation *conver
     if (!oldest)
         return;
     if (oldest->is_answering && (is_lost || answers->is_suspect)) {
-        answers->state = STREAM_LOST;
-        answers->is_suspect = false;
+        stream_lose(conversation, answers);
         exchange_answered(assembler, conversation);
     } else if (is_lost && answers->last_ns >= oldest->start_ns) {
         exchange_end_unknown(assembler, conversation);

@@ -10,9 +10,6 @@
 #include "libtrace/conversation/stats.h"
 
 enum {
-    DETECT_HOLD_BYTES = 4096, // of a stream whose protocol is not known
-    DETECT_BYTES_MAX = 16 * 1024,
-    DETECT_SEGMENTS_MAX = 256,
     OLD_SEGMENTS_MAX = 8,
     BUFFER_KEEP_BYTES = 2048,
 };
@@ -27,11 +24,8 @@ static bool is_known(const struct feed *feed)
     return feed->conversation->state == CONVERSATION_KNOWN;
 }
 
-static void stream_lose(struct feed *feed)
+void stream_lose(struct conversation *conversation, struct stream *stream)
 {
-    struct conversation *conversation = feed->conversation;
-    struct stream *stream = feed->stream;
-
     stream->state = STREAM_LOST;
     stream->buffer.len = 0;
     stream->wanted = 0;
@@ -39,7 +33,8 @@ static void stream_lose(struct feed *feed)
     stream->is_tentative = false;
     stream->is_suspect = false;
     if (conversation->protocol && conversation->protocol->forget)
-        conversation->protocol->forget(conversation->memory, feed->from_client);
+        conversation->protocol->forget(conversation->memory,
+                                       stream == stream_from_client(conversation));
 }
 
 // The body is over, or what is left of it will never be known.
@@ -107,34 +102,39 @@ static void message_take(struct feed *feed, const struct message *message)
     }
 }
 
-// The response's texts belong to the request that it answers; all others to the spare.
+// Everything is read into the spare: which request a response ends is known only afterwards.
 static enum parse head_read(struct feed *feed, struct str view, struct message *out_message)
 {
     struct conversation *conversation = feed->conversation;
-    struct open_exchange *oldest = feed->from_client ? NULL : conversation->waiting.oldest;
-    struct open_exchange *owner = oldest ? oldest : feed->assembler->spare;
-    enum parse parse;
+    const struct open_exchange *oldest = feed->from_client ? NULL : conversation->waiting.oldest;
+    struct arena *arena = &feed->assembler->spare->arena;
 
     *out_message = (struct message){.role = MESSAGE_NONE};
-    parse = conversation->protocol->read(conversation->memory, view, feed->from_client,
-                                         oldest ? &oldest->exchange.request : NULL, &owner->arena,
-                                         out_message);
-    if (parse != PARSE_DONE && owner == feed->assembler->spare && owner->arena.used_bytes)
-        arena_reset(&owner->arena);
-    return parse;
+    if (arena->used_bytes)
+        arena_reset(arena);
+    return conversation->protocol->read(conversation->memory, view, feed->from_client,
+                                        oldest ? &oldest->exchange.request : NULL, arena,
+                                        out_message);
 }
 
 // Looks for a message in a segment's bytes. How many of them are passed over.
 static size_t lost_step(struct feed *feed, struct str view, bool at_start)
 {
-    const size_t at =
-        at_start ? feed->conversation->protocol->find(view, feed->from_client) : view.len;
+    struct conversation *conversation = feed->conversation;
+    struct stream *stream = feed->stream;
+    const bool is_multipart = conversation->protocol->is_multipart;
+    const size_t at = at_start ? conversation->protocol->find(view, feed->from_client) : view.len;
 
+    // Where no response begins, one began among what is missing. Of many messages, what was passed
+    // over may go on to its end, but not to another beginning.
+    if (!feed->from_client && (is_multipart ? at == 0 && stream->has_passed : at >= view.len))
+        exchange_answers_lost(feed->assembler, conversation);
+    stream->has_passed = at >= view.len;
     if (at >= view.len)
         return view.len;
-    feed->stream->state = STREAM_HEAD;
-    feed->stream->is_tentative = true;
-    feed->stream->is_head_open = false;
+    stream->state = STREAM_HEAD;
+    stream->is_tentative = true;
+    stream->is_head_open = false;
     return at;
 }
 
@@ -164,29 +164,27 @@ static size_t head_step(struct feed *feed, struct str view, bool at_start)
     }
     if (parse == PARSE_DONE && message.head_bytes && message.head_bytes <= view.len) {
         message_take(feed, &message);
-        if (feed->assembler->spare->arena.used_bytes)
-            arena_reset(&feed->assembler->spare->arena);
         return message.head_bytes;
     }
-    stream_lose(feed);
+    stream_lose(feed->conversation, feed->stream);
     // Not at its start, but further on there may be one.
     at = at_start ? lost_step(feed, view, true) : view.len;
     if (at == 0)
-        stream_lose(feed);
+        stream_lose(feed->conversation, feed->stream);
     return at ? at : view.len;
 }
 
-// The body should have ended and what comes now begins like a message.
+// The body should have ended and what comes now begins like a message. A request whose response is
+// over is over itself where heads are as plain as those of HTTP.
 static bool is_body_over(const struct feed *feed, struct str view)
 {
-    const struct stream *stream = feed->stream;
     const struct conversation *conversation = feed->conversation;
-    const bool is_suspect = feed->from_client
-                                ? conversation->is_response_last && !conversation->waiting.oldest
-                                : stream->is_suspect;
+    const struct protocol *protocol = conversation->protocol;
+    const bool is_answered = feed->from_client && protocol->head_end && str_has(view, '\n') &&
+                             conversation->is_response_last && !conversation->waiting.oldest;
 
-    return is_suspect && conversation->protocol->detect(view, feed->from_client) == MATCH_YES &&
-           (!feed->from_client || str_find(view, '\n') < view.len);
+    return (is_answered || feed->stream->is_suspect) &&
+           protocol->detect(view, feed->from_client) == MATCH_YES;
 }
 
 static size_t body_step(struct feed *feed, struct str view, bool at_start)
@@ -206,7 +204,7 @@ static size_t body_step(struct feed *feed, struct str view, bool at_start)
         body_end(feed, STREAM_HEAD);
     } else if (state == BODY_LOST) {
         // The exchange stays open until a message begins, silence or the end.
-        stream_lose(feed);
+        stream_lose(feed->conversation, feed->stream);
         return view.len;
     }
     return used;
@@ -229,8 +227,7 @@ static size_t step(struct feed *feed, struct str view, bool at_start)
     return used ? used : head_step(feed, view, at_start);
 }
 
-// Runs over `view` as far as it goes; out_rest is what waits for more.
-static void view_run(struct feed *feed, struct str view, bool at_start, struct str *out_rest)
+void conversation_run(struct feed *feed, struct str view, bool at_start, struct str *out_rest)
 {
     while (view.len && is_known(feed)) {
         const size_t used = step(feed, view, at_start);
@@ -252,7 +249,7 @@ static void buffer_keep(struct feed *feed, struct str rest)
         return;
     count(CONVERSATION_heads_long);
     bytes_done(buffer);
-    stream_lose(feed);
+    stream_lose(feed->conversation, feed->stream);
 }
 
 // A head lacks its end, and a whole new one begins with the segment: bytes in between were not
@@ -269,7 +266,7 @@ static void fresh_run(struct feed *feed, struct str bytes)
 {
     struct str rest;
 
-    view_run(feed, bytes, true, &rest);
+    conversation_run(feed, bytes, true, &rest);
     if (rest.len && is_known(feed))
         buffer_keep(feed, rest);
 }
@@ -281,7 +278,7 @@ static void stream_run(struct feed *feed, struct str bytes)
 
     if (buffer->len && is_head_over(feed, bytes)) {
         count(CONVERSATION_heads_cut);
-        stream_lose(feed);
+        stream_lose(feed->conversation, feed->stream);
     }
     if (buffer->len)
         buffer_keep(feed, bytes);
@@ -289,7 +286,7 @@ static void stream_run(struct feed *feed, struct str bytes)
         fresh_run(feed, bytes);
         return;
     }
-    view_run(feed, bytes_str(buffer), false, &rest);
+    conversation_run(feed, bytes_str(buffer), false, &rest);
     // What was begun made no sense, but the segment by itself may.
     if (feed->stream->state == STREAM_LOST && buffer->len == 0 && is_known(feed)) {
         fresh_run(feed, bytes);
@@ -322,62 +319,48 @@ static bool head_mend(struct feed *feed)
     return true;
 }
 
-static void stream_pass(struct feed *feed, uint64_t lost)
+// Bytes are missing that were not inside of a body: what is answered now, and what was, nobody
+// knows.
+static void framing_pass(struct feed *feed, bool is_gap)
 {
     struct stream *stream = feed->stream;
+    const bool may_go_on = !is_gap && feed->conversation->protocol->is_multipart;
+    bool is_mended = false;
+
+    if (stream->state == STREAM_BODY && stream->body.kind == BODY_LENGTH) {
+        body_end(feed, STREAM_LOST);
+    } else if (stream->state == STREAM_HEAD && stream->buffer.len) {
+        count(CONVERSATION_heads_cut);
+        is_mended = head_mend(feed);
+    }
+    // A request that is known only now, behind the gap, may have been answered long ago.
+    if (feed->from_client ? is_mended && is_gap : !(may_go_on && stream->is_head_open))
+        exchange_answers_lost(feed->assembler, feed->conversation);
+    stream_lose(feed->conversation, feed->stream);
+    stream->has_passed = true;
+}
+
+// `is_gap`: a whole segment is missing, or several; else the end of one was not copied.
+static void stream_pass(struct feed *feed, uint64_t lost, bool is_gap)
+{
+    struct stream *stream = feed->stream;
+    enum body_state state;
 
     stats_add(&conversation_stats, CONVERSATION_lost_bytes, lost);
     if (feed->conversation->state == CONVERSATION_NEW)
         stream->buffer.len = 0;
     if (!is_known(feed))
         return;
-    if (stream->state == STREAM_BODY) {
-        answer_touch(feed);
-        switch (body_pass(&stream->body, lost)) {
-        case BODY_ENDED:
-            body_end(feed, STREAM_HEAD);
-            return;
-        case BODY_GOES_ON:
-            return;
-        case BODY_LOST:
-            if (stream->body.kind == BODY_LENGTH)
-                body_end(feed, STREAM_LOST);
-            stream_lose(feed);
-            return;
-        }
+    if (stream->state != STREAM_BODY) {
+        framing_pass(feed, is_gap);
+        return;
     }
-    if (stream->state == STREAM_HEAD && stream->buffer.len) {
-        count(CONVERSATION_heads_cut);
-        head_mend(feed);
-    }
-    stream_lose(feed);
-}
-
-static enum match detect_all(const struct conversation *conversation, struct str head,
-                             enum direction direction, const struct protocol **out_protocol,
-                             enum conn_role *out_role)
-{
-    enum match best = MATCH_NO;
-
-    for (size_t i = 0; protocols[i]; i++) {
-        for (int from_client = 1; from_client >= 0; from_client--) {
-            const enum conn_role role = (direction == DIRECTION_OUT) == (from_client == 1)
-                                            ? CONN_ROLE_CLIENT
-                                            : CONN_ROLE_SERVER;
-            enum match match;
-
-            if (conversation->about.role != CONN_ROLE_UNKNOWN && conversation->about.role != role)
-                continue;
-            match = protocols[i]->detect(head, from_client == 1);
-            if (match == MATCH_YES) {
-                *out_protocol = protocols[i];
-                *out_role = role;
-                return MATCH_YES;
-            }
-            best = match > best ? match : best;
-        }
-    }
-    return best;
+    answer_touch(feed);
+    state = body_pass(&stream->body, lost);
+    if (state == BODY_ENDED)
+        body_end(feed, STREAM_HEAD);
+    else if (state == BODY_LOST)
+        framing_pass(feed, is_gap);
 }
 
 void conversation_ignore(struct conversation *conversation)
@@ -389,128 +372,35 @@ void conversation_ignore(struct conversation *conversation)
     bytes_done(&conversation->streams[1].buffer);
 }
 
-// Reads what was held of a direction while the protocol was not known. Only this segment's own
-// direction has a context.
-static void held_run(struct feed *feed, enum direction direction)
-{
-    struct conversation *conversation = feed->conversation;
-    struct stream *stream = &conversation->streams[direction];
-    const struct segment *segment = feed->segment;
-    struct segment held = {.direction = direction, .time_ns = stream->last_ns};
-    struct feed other = *feed;
-    struct str rest;
-
-    other.stream = stream;
-    other.from_client =
-        (conversation->about.role == CONN_ROLE_CLIENT) == (direction == DIRECTION_OUT);
-    if (direction != segment->direction) {
-        other.segment = &held;
-        stream->is_tentative = stream->is_started;
-    }
-    view_run(&other, bytes_str(&stream->buffer), true, &rest);
-    if (rest.len)
-        memmove(stream->buffer.at, rest.at, rest.len);
-    stream->buffer.len = stream->state == STREAM_LOST ? 0 : rest.len;
-}
-
-static void protocol_choose(struct feed *feed, const struct protocol *protocol, enum conn_role role)
-{
-    struct conversation *conversation = feed->conversation;
-    const enum direction asks = role == CONN_ROLE_CLIENT ? DIRECTION_OUT : DIRECTION_IN;
-
-    if (protocol->memory_bytes) {
-        conversation->memory = calloc(1, protocol->memory_bytes);
-        if (!conversation->memory) {
-            count(CONVERSATION_connections_refused);
-            conversation_ignore(conversation);
-            return;
-        }
-    }
-    conversation->protocol = protocol;
-    conversation->about.role = role;
-    conversation->state = CONVERSATION_KNOWN;
-    held_run(feed, asks);
-    held_run(feed, asks == DIRECTION_OUT ? DIRECTION_IN : DIRECTION_OUT);
-}
-
-// Recognises what is held with the new bytes, or those bytes by themselves.
-static enum match unknown_detect(struct feed *feed, struct str bytes,
-                                 const struct protocol **out_protocol, enum conn_role *out_role)
-{
-    struct bytes *buffer = &feed->stream->buffer;
-    const enum direction direction = feed->segment->direction;
-    enum match match;
-
-    bytes_add_str(buffer, bytes);
-    match = detect_all(feed->conversation, bytes_str(buffer), direction, out_protocol, out_role);
-    if (match == MATCH_YES || buffer->is_failed || buffer->len == bytes.len)
-        return match;
-    if (detect_all(feed->conversation, bytes, direction, out_protocol, out_role) != MATCH_YES)
-        return match;
-    buffer->len = 0;
-    bytes_add_str(buffer, bytes);
-    feed->stream->head_ns = feed->segment->time_ns;
-    return MATCH_YES;
-}
-
-// Bytes of a connection whose protocol is not known yet.
-static void unknown_take(struct feed *feed, struct str bytes)
-{
-    struct conversation *conversation = feed->conversation;
-    struct stream *stream = feed->stream;
-    const struct protocol *protocol;
-    enum conn_role role;
-    enum match match;
-
-    if (stream->buffer.len > DETECT_HOLD_BYTES)
-        stream->buffer.len = 0;
-    if (stream->buffer.len == 0) {
-        stream->is_head_open = true;
-        stream->head_ns = feed->segment->time_ns;
-        stream->begins_segment = true;
-    }
-    conversation->seen_bytes += bytes.len;
-    conversation->seen_segments++;
-    match = unknown_detect(feed, bytes, &protocol, &role);
-    if (match == MATCH_YES) {
-        protocol_choose(feed, protocol, role);
-        return;
-    }
-    if (match == MATCH_NO || stream->buffer.is_failed) {
-        bytes_done(&stream->buffer);
-        stream->is_head_open = false;
-    }
-    if (conversation->seen_bytes > DETECT_BYTES_MAX ||
-        conversation->seen_segments > DETECT_SEGMENTS_MAX) {
-        count(CONVERSATION_connections_unknown);
-        conversation_ignore(conversation);
-    }
-}
-
 // Compares offsets: what was seen before is cut off, what is missing is passed. False: all old.
 static bool offset_check(struct feed *feed, struct str *inout_bytes, uint64_t *inout_lost)
 {
     const struct segment *segment = feed->segment;
     struct stream *stream = feed->stream;
+    const struct stream *other = &feed->conversation->streams[1 - segment->direction];
     const uint64_t total = inout_bytes->len + *inout_lost;
     uint64_t old;
 
+    if (total == 0)
+        return false;
     if (!stream->is_started) {
         stream->is_started = true;
-        stream->next_offset = segment->offset;
+        stream->begins_at_zero = segment->offset == 0;
+        // Where one direction was seen from its beginning, so would be the other.
+        stream->next_offset = other->begins_at_zero ? 0 : segment->offset;
     }
     if (segment->offset > stream->next_offset) {
         count(CONVERSATION_gaps);
-        stream_pass(feed, segment->offset - stream->next_offset);
+        stream_pass(feed, segment->offset - stream->next_offset, true);
         stream->next_offset = segment->offset;
     }
     old = stream->next_offset - segment->offset;
-    if (old >= total && total) {
+    if (old >= total) {
         count(CONVERSATION_repeats);
         // Once or twice it is the same bytes again; else the offsets began anew.
         if (++stream->old_segments <= OLD_SEGMENTS_MAX)
             return false;
-        stream_lose(feed);
+        stream_lose(feed->conversation, feed->stream);
         stream->next_offset = segment->offset;
         old = 0;
     }
@@ -546,14 +436,14 @@ void conversation_segment(struct assembler *assembler, struct conversation *conv
     if (!offset_check(&feed, &bytes, &lost))
         return;
     if (bytes.len && conversation->state == CONVERSATION_NEW) {
-        unknown_take(&feed, bytes);
+        recognition_take(&feed, bytes);
         feed.from_client =
             (conversation->about.role == CONN_ROLE_CLIENT) == (segment->direction == DIRECTION_OUT);
     } else if (bytes.len) {
         stream_run(&feed, bytes);
     }
     if (lost)
-        stream_pass(&feed, lost);
+        stream_pass(&feed, lost, false);
     feed.stream->last_ns = segment->time_ns;
     if (conversation->state == CONVERSATION_IGNORED)
         conversation_ignore(conversation);

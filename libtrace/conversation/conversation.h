@@ -18,7 +18,7 @@ struct open_exchange {
     struct exchange exchange;
     struct identity identity;
     uint64_t start_ns;
-    uint64_t end_ns;
+    uint64_t end_ns; // until it is answered: when its head was whole
     size_t held_bytes;
     bool is_answering;   // the head of its response was read
     bool begins_segment; // its head began where a segment did
@@ -42,9 +42,11 @@ struct stream {
     bool is_started;
     bool is_tentative; // what is read may not be a message at all
     bool is_head_open; // head_ns is set
+    bool has_passed;   // lost, and bytes since then made no message
     bool is_suspect;   // the body should be over: a head at a segment's start ends it
     bool is_answer;    // the body is of the response to the oldest request
     bool begins_segment;
+    bool begins_at_zero; // the first offset seen
     unsigned old_segments;
     uint64_t next_offset;
     uint64_t head_ns; // when the first byte of the message came
@@ -119,8 +121,17 @@ static inline struct stream *stream_from_server(struct conversation *conversatio
 void conversation_segment(struct assembler *assembler, struct conversation *conversation,
                           const struct segment *segment);
 
+// Reads messages from `view` as far as it goes; out_rest is what waits for more.
+void conversation_run(struct feed *feed, struct str view, bool at_start, struct str *out_rest);
+
+// What was half read of a direction is void; a message is looked for in the segments to come.
+void stream_lose(struct conversation *conversation, struct stream *stream);
+
 // Frees what a connection that is passed over does not need.
 void conversation_ignore(struct conversation *conversation);
+
+// recognition.c: bytes of a connection whose protocol is not known yet.
+void recognition_take(struct feed *feed, struct str bytes);
 
 // exchanges.c
 
@@ -135,6 +146,9 @@ void exchange_one_way(struct feed *feed, const struct message *message);
 // exchange_answered.
 bool exchange_response(struct feed *feed, const struct message *message);
 void exchange_answered(struct assembler *assembler, struct conversation *conversation);
+
+// The responses to all that waits are missing, or may be: only what is being answered stays.
+void exchange_answers_lost(struct assembler *assembler, struct conversation *conversation);
 
 // Reading responses began anew: those that may have been answered meanwhile are told.
 void exchange_resynced(struct feed *feed);

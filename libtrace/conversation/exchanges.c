@@ -15,6 +15,7 @@ enum {
 };
 
 static const uint64_t repeat_ns_max = 1000000000;
+static const uint64_t stuck_ns = 10000000000;
 
 static void count(enum conversation_stat row)
 {
@@ -182,18 +183,45 @@ void exchange_answered(struct assembler *assembler, struct conversation *convers
         exchange_tell(assembler, conversation, list_take(&conversation->waiting), ENDING_ANSWERED);
 }
 
+void exchange_answers_lost(struct assembler *assembler, struct conversation *conversation)
+{
+    struct exchange_list *waiting = &conversation->waiting;
+    struct open_exchange *answering = NULL;
+
+    if (waiting->oldest && waiting->oldest->is_answering)
+        answering = list_take(waiting);
+    tell_until(assembler, conversation, 0, ENDING_UNKNOWN, 0);
+    conversation->crowded = 0;
+    if (answering)
+        list_add(waiting, answering);
+}
+
+// How many of those that wait had been sent when the message began that is read now.
+static size_t asked_count(const struct feed *feed)
+{
+    size_t asked = 0;
+
+    for (const struct open_exchange *open = feed->conversation->waiting.oldest;
+         open && open->end_ns <= feed->stream->head_ns; open = open->next)
+        asked++;
+    return asked;
+}
+
 void exchange_resynced(struct feed *feed)
 {
     struct conversation *conversation = feed->conversation;
     const bool is_lockstep = conversation->protocol->is_lockstep && !conversation->is_pipelined;
+    size_t asked;
 
     if (feed->from_client)
         return;
     exchange_answered(feed->assembler, conversation);
-    // One waits: it is that one's. Of several nobody knows, but who does not pipeline asked last
-    // for what comes now.
-    if (conversation->waiting.count + conversation->crowded > 1) {
-        tell_until(feed->assembler, conversation, is_lockstep ? 1 : 0, ENDING_UNKNOWN, 0);
+    asked = asked_count(feed);
+    // One was asked: it is that one's. Of several nobody knows, but who does not pipeline asked
+    // last for what comes now.
+    if (asked + conversation->crowded > 1) {
+        tell_until(feed->assembler, conversation,
+                   conversation->waiting.count - asked + (is_lockstep ? 1 : 0), ENDING_UNKNOWN, 0);
         conversation->crowded = 0;
     }
 }
@@ -253,6 +281,20 @@ static bool is_repeated(const struct feed *feed, const struct open_exchange *ope
            str_equal(a->host, b->host);
 }
 
+// Responses come, but none ends: what is read of them is not what they are.
+static bool is_stuck(const struct feed *feed, const struct stream *answers)
+{
+    const struct conversation *conversation = feed->conversation;
+    const struct open_exchange *oldest = conversation->waiting.oldest;
+
+    if (oldest->is_answering || answers->last_ns <= oldest->end_ns || !answers->is_head_open)
+        return false;
+    if (conversation->protocol->is_lockstep && !conversation->is_pipelined)
+        return conversation->waiting.count > 1;
+    return feed->segment->time_ns - oldest->end_ns > stuck_ns &&
+           feed->segment->time_ns > oldest->end_ns;
+}
+
 // What a new request says about those that still wait.
 static void waiting_review(struct feed *feed)
 {
@@ -260,19 +302,25 @@ static void waiting_review(struct feed *feed)
     struct stream *answers = stream_from_server(conversation);
     const struct open_exchange *oldest = conversation->waiting.oldest;
     const bool is_lockstep = conversation->protocol->is_lockstep && !conversation->is_pipelined;
+    bool is_stale;
 
     if (!oldest)
         return;
-    if (answers->state == STREAM_LOST && feed->messages == 1) {
+    // Answers that are lost, or one response too few long ago: then all since went to the wrong
+    // one.
+    is_stale = answers->state == STREAM_LOST
+                   ? feed->messages == 1
+                   : is_lockstep && conversation->is_response_last && !oldest->is_answering;
+    if (is_stuck(feed, answers)) {
+        exchange_end_unknown(feed->assembler, conversation);
+        stream_lose(conversation, answers);
+    } else if (is_stale) {
         exchange_end_unknown(feed->assembler, conversation);
     } else if (oldest->is_answering && answers->body.kind == BODY_UNTIL_CLOSE) {
         exchange_answered(feed->assembler, conversation);
-        answers->state = STREAM_LOST;
+        stream_lose(conversation, answers);
     } else if (oldest->is_answering) {
         answers->is_suspect = true;
-    } else if (is_lockstep && conversation->is_response_last) {
-        // One response too few came long ago, and all since then were given to the wrong one.
-        exchange_end_unknown(feed->assembler, conversation);
     }
 }
 
@@ -281,6 +329,24 @@ static struct str text_move(struct arena *arena, struct str text)
     const struct str moved = arena_copy(arena, text);
 
     return moved.at ? moved : STR("");
+}
+
+// Of a response, spans need its numbers and what went wrong.
+static void response_keep(struct open_exchange *open, const struct message *message,
+                          uint64_t end_ns)
+{
+    struct message *response = &open->exchange.response;
+
+    *response = (struct message){
+        .role = message->role,
+        .status = message->status,
+        .number = message->number,
+        .has_number = message->has_number,
+        .error = text_move(&open->arena, message->error),
+        .text = text_move(&open->arena, message->text),
+    };
+    open->end_ns = end_ns;
+    open->is_answering = true;
 }
 
 // The response may have been seen before its request, by another thread's segment.
@@ -292,16 +358,12 @@ static bool early_take(struct feed *feed, struct open_exchange *open)
     if (!early)
         return false;
     conversation->early = NULL;
-    if (early->end_ns < open->start_ns || conversation->waiting.count != 1) {
+    if (early->end_ns < open->end_ns || conversation->waiting.count != 1) {
         count(CONVERSATION_responses_orphaned);
         exchange_give_back(feed->assembler, early);
         return false;
     }
-    open->exchange.response = early->exchange.response;
-    open->exchange.response.error = text_move(&open->arena, early->exchange.response.error);
-    open->exchange.response.text = text_move(&open->arena, early->exchange.response.text);
-    open->end_ns = early->end_ns;
-    open->is_answering = true;
+    response_keep(open, &early->exchange.response, early->end_ns);
     exchange_give_back(feed->assembler, early);
     return true;
 }
@@ -326,6 +388,9 @@ void exchange_request(struct feed *feed, const struct message *message)
     if (!open)
         return;
     waiting_review(feed);
+    // What comes now is of this request.
+    if (feed->messages == 1)
+        answers->has_passed = false;
     if (is_repeated(feed, open)) {
         open->start_ns = conversation->waiting.oldest->start_ns;
         count(CONVERSATION_messages_repeated);
@@ -353,14 +418,13 @@ static void early_keep(struct feed *feed, const struct message *message)
     struct open_exchange *open = assembler->spare;
     struct open_exchange *next = exchange_take(assembler);
 
+    // Of two nobody knows which is whose.
     if (conversation->early || !next) {
         count(CONVERSATION_responses_orphaned);
-        if (conversation->early)
-            exchange_give_back(assembler, conversation->early);
-        conversation->early = NULL;
-    }
-    if (!next)
+        if (next)
+            exchange_give_back(assembler, next);
         return;
+    }
     assembler->spare = next;
     open->exchange.response = *message;
     open->end_ns = feed->segment->time_ns;
@@ -381,15 +445,15 @@ bool exchange_response(struct feed *feed, const struct message *message)
         return false;
     }
     if (!oldest) {
+        // Its request may be in what is taken for the body of another.
+        stream_from_client(conversation)->is_suspect = true;
         early_keep(feed, message);
         return false;
     }
-    if (feed->segment->time_ns < oldest->start_ns) {
+    if (feed->stream->head_ns < oldest->end_ns) {
         count(CONVERSATION_responses_orphaned);
         return false;
     }
-    oldest->exchange.response = *message;
-    oldest->end_ns = feed->segment->time_ns;
-    oldest->is_answering = true;
+    response_keep(oldest, message, feed->segment->time_ns);
     return true;
 }

@@ -12,7 +12,7 @@ enum {
     GSS_REQUEST = 80877104,
     STARTUP_BYTES_MAX = 10000, // the server's own limit
     MESSAGE_BYTES_MAX = 1 << 30,
-    TEXT_BYTES_MAX = 16 * 1024, // of an error or a command tag, taken as a whole
+    TEXT_BYTES_MAX = 32 * 1024, // of an error or a command tag, taken as a whole
     SQL_BYTES_MAX = 2048,
     PREPARED_MAX = 8,
 };
@@ -73,7 +73,7 @@ static enum match detect(struct str head, bool from_client)
 {
     // What a server says at first; the client's side decides.
     if (!from_client)
-        return head.len == 0 || memchr("RNSGE", head.at[0], 5) ? MATCH_MAYBE : MATCH_NO;
+        return head.len == 0 || str_has(STR("RNSGE"), head.at[0]) ? MATCH_MAYBE : MATCH_NO;
     if (head.len && head.at[0] != '\0' && head.at[0] != 'Q' && head.at[0] != 'P')
         return MATCH_NO;
     if (head.len < 8)
@@ -81,31 +81,41 @@ static enum match detect(struct str head, bool from_client)
     return is_startup(head) || is_statement(head) ? MATCH_YES : MATCH_NO;
 }
 
-// A server message that surely is one, by its type and length.
-static bool is_server_head(struct str bytes)
+static enum match byte_match(struct str bytes, const char *allowed)
+{
+    if (bytes.len < 6)
+        return MATCH_MAYBE;
+    return str_has(str_of(allowed), bytes.at[5]) ? MATCH_YES : MATCH_NO;
+}
+
+// A server message that surely is one, by its type, its length and the byte behind.
+static enum match server_match(struct str bytes)
 {
     const uint32_t len = be32(bytes, 1);
+    const bool has_len = bytes.len >= 5;
 
-    if (bytes.len < 6)
-        return false;
+    if (!has_len)
+        return bytes.len == 0 || str_has(STR("Z123InsCET"), bytes.at[0]) ? MATCH_MAYBE : MATCH_NO;
     switch (bytes.at[0]) {
     case 'Z':
-        return len == 5 && memchr("ITE", bytes.at[5], 3);
+        return len == 5 ? byte_match(bytes, "ITE") : MATCH_NO;
     case '1':
     case '2':
     case '3':
     case 'I':
     case 'n':
     case 's':
-        return len == 4;
+        return len == 4 ? MATCH_YES : MATCH_NO;
     case 'C':
-        return len < 64 && bytes.at[5] >= 'A' && bytes.at[5] <= 'Z';
+        return len > 5 && len < 64 ? byte_match(bytes, "ABCDEFGILMNPRSTUV") : MATCH_NO;
     case 'E':
-        return len < TEXT_BYTES_MAX && bytes.at[5] == 'S';
+        return len > 8 && len < TEXT_BYTES_MAX ? byte_match(bytes, "S") : MATCH_NO;
     case 'T':
-        return bytes.len >= 7 && len > 20 && len < 1 << 20 && bytes.at[5] < 7;
+        if (len < 20 || len > 1 << 20 || (bytes.len > 5 && (uint8_t)bytes.at[5] > 6))
+            return MATCH_NO;
+        return bytes.len > 5 ? MATCH_YES : MATCH_MAYBE;
     default:
-        return false;
+        return MATCH_NO;
     }
 }
 
@@ -114,13 +124,13 @@ static size_t ready_find(struct str bytes)
 {
     size_t at = bytes.len < 6 ? bytes.len : bytes.len - 6;
 
-    if (!is_server_head(str_from(bytes, at)) || bytes.at[at] != 'Z')
+    if (at == bytes.len || bytes.at[at] != 'Z' || server_match(str_from(bytes, at)) != MATCH_YES)
         return bytes.len;
     // The command tag in front of it, when it is whole.
     for (size_t back = 6; back <= 64 && back <= at; back++) {
         const struct str tag = {bytes.at + at - back, back};
 
-        if (tag.at[0] == 'C' && be32(tag, 1) == back - 1 && is_server_head(tag))
+        if (tag.at[0] == 'C' && be32(tag, 1) == back - 1 && server_match(tag) == MATCH_YES)
             return at - back;
     }
     return at;
@@ -130,9 +140,7 @@ static size_t find(struct str bytes, bool from_client)
 {
     if (from_client)
         return detect(bytes, true) != MATCH_NO ? 0 : bytes.len;
-    if (bytes.len < 6)
-        return memchr("Z123InsCET", bytes.at[0], 10) ? 0 : bytes.len;
-    return is_server_head(bytes) ? 0 : ready_find(bytes);
+    return server_match(bytes) != MATCH_NO ? 0 : ready_find(bytes);
 }
 
 static void text_keep(char *to, size_t room, struct str text)
@@ -248,14 +256,14 @@ static enum parse read_client(struct memory *memory, struct str bytes, struct ar
     struct str body;
     size_t wanted;
 
-    if (!memchr("QPBDESCHFXpfdc", type, 14))
+    if (!str_has(STR("QPBDESCHFXpfdc"), type))
         return PARSE_RESYNC;
     out->head_bytes = 5;
     if (bytes.len < 5)
         return PARSE_MORE;
     if (len < 4 || len > MESSAGE_BYTES_MAX)
         return PARSE_RESYNC;
-    out->role = memchr("PBDEC", type, 5) ? MESSAGE_PART : MESSAGE_NONE;
+    out->role = str_has(STR("PBDEC"), type) ? MESSAGE_PART : MESSAGE_NONE;
     if (type == 'S' || type == 'F')
         request_make(memory, arena, out);
     wanted = len - 4 < SQL_BYTES_MAX ? len - 4 : SQL_BYTES_MAX;
@@ -339,23 +347,23 @@ static enum parse read_server(struct memory *memory, struct str bytes, const str
     struct str body;
 
     // The answer to SSLRequest is one byte; behind a yes is another protocol.
-    if (memory->asks_secure && memchr("NSG", type, 3)) {
+    if (memory->asks_secure && str_has(STR("NSG"), type)) {
         memory->asks_secure = false;
         out->head_bytes = 1;
         out->body = type == 'N' ? BODY_LENGTH : BODY_OPAQUE;
         return PARSE_DONE;
     }
-    if (!memchr("RSKZTDCEINAVGHWdcsnt123v", type, 24))
+    if (!str_has(STR("RSKZTDCEINAVGHWdcsnt123v"), type))
         return PARSE_RESYNC;
     out->head_bytes = 5;
     if (bytes.len < 5)
         return PARSE_MORE;
-    if (len < 4 || len > MESSAGE_BYTES_MAX)
+    if (len < 4 || len > MESSAGE_BYTES_MAX || (str_has(STR("ECZ"), type) && len > TEXT_BYTES_MAX))
         return PARSE_RESYNC;
     memory->datas += type == 'D';
     out->body_bytes = len - 4;
     out->role = MESSAGE_PART;
-    if ((type != 'E' && type != 'C' && type != 'Z') || len > TEXT_BYTES_MAX)
+    if (type != 'E' && type != 'C' && type != 'Z')
         return PARSE_DONE;
     out->head_bytes = len + 1;
     out->body_bytes = 0;
@@ -405,7 +413,7 @@ static void forget(void *memory_given, bool from_client)
     if (from_client)
         memory->sql_len = 0;
     else
-        memory->datas = 0;
+        response_forget(memory);
 }
 
 static bool describe(const struct exchange *exchange, struct arena *arena, struct span *span)
@@ -441,6 +449,7 @@ const struct protocol postgres_protocol = {
     .name = "postgres",
     .memory_bytes = sizeof(struct memory),
     .is_lockstep = true,
+    .is_multipart = true,
     .detect = detect,
     .find = find,
     .read = read_message,

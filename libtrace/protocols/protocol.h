@@ -78,6 +78,9 @@ struct protocol {
     size_t memory_bytes;
     // Who asks waits for the answer: a second request usually means that the first is over.
     bool is_lockstep;
+    // A response is many messages and ends with one that find may find: losing some does not lose
+    // it.
+    bool is_multipart;
     // A head that lost its end is read up to its last whole line, closed with this; NULL: it is
     // lost.
     const char *head_end;

@@ -34,29 +34,35 @@ static void check_all(const struct capture *checked, size_t cut, bool is_doubled
     bytes_done(&replay.spans);
 }
 
-// Any bytes: a byte says direction, role, what is lost and how long the segment is.
+// Any bytes: a byte says the direction and how long the segment is; the next, if it is said, what
+// is lost behind it, or how far its offset is from where it should be.
 static void raw_read(struct str bytes, struct capture *out)
 {
     struct reader reader = reader_of(bytes);
+    uint64_t offsets[2] = {1000, 1000};
 
     *out = (struct capture){.bytes = {.limit = 1 << 20}};
     while (reader_left(&reader) && out->count < CAPTURE_EVENTS_MAX) {
-        const uint8_t how = reader_u8(&reader);
-        size_t len = how & 0x3f;
         struct capture_event *event = &out->events[out->count++];
+        struct segment *segment = &event->segment;
+        const uint8_t how = reader_u8(&reader);
+        const uint8_t odd = how & 0x40 && reader_left(&reader) ? reader_u8(&reader) : 0;
+        size_t len = how & 0x3f;
 
-        if (len == 0x3f)
-            len = reader_left(&reader);
-        if (len > reader_left(&reader))
+        if (len == 0x3f || len > reader_left(&reader))
             len = reader_left(&reader);
         *event = (struct capture_event){.act = CAPTURE_SEGMENT, .bytes_at = out->bytes.len};
-        event->segment = (struct segment){
-            .conn = 1,
-            .direction = how & 0x80 ? DIRECTION_IN : DIRECTION_OUT,
-            .time_ns = out->count * 1000,
-            .bytes = {NULL, len},
-            .lost_bytes = (how & 0x40) && reader_left(&reader) ? *reader.at : 0,
-        };
+        segment->conn = 1;
+        segment->direction = how & 0x80 ? DIRECTION_IN : DIRECTION_OUT;
+        segment->time_ns = out->count * 1000;
+        segment->bytes.len = len;
+        event->is_offset_given = true;
+        segment->offset = offsets[segment->direction];
+        if (odd & 1)
+            segment->lost_bytes = odd >> 1;
+        else
+            segment->offset += odd / 2u - 64u * (odd != 0);
+        offsets[segment->direction] = segment->offset + len + segment->lost_bytes;
         bytes_add_str(&out->bytes, reader_take(&reader, len));
     }
 }

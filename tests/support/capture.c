@@ -133,32 +133,40 @@ static bool connection_word(struct str name, struct str value, struct connection
     return connection->is_peer_traced;
 }
 
+static bool context_word(struct str name, struct str value, struct segment_context *context)
+{
+    if (str_equal(name, STR("trace"))) {
+        context->is_known = true;
+        return hex_read(value, context->trace_id, TRACE_ID_BYTES);
+    }
+    if (str_equal(name, STR("span")))
+        return hex_read(value, context->span_id, SPAN_ID_BYTES);
+    if (str_equal(name, STR("parent")))
+        return hex_read(value, context->parent_id, SPAN_ID_BYTES);
+    if (str_equal(name, STR("written"))) {
+        context->is_written = true;
+        return true;
+    }
+    context->is_inferred = str_equal(name, STR("inferred"));
+    return context->is_inferred;
+}
+
 static bool segment_word(struct str name, struct str value, struct capture_event *event)
 {
-    struct segment *segment = &event->segment;
-    struct segment_context *context = &segment->context;
     uint64_t number;
 
-    if (str_equal(name, STR("trace")))
-        return context->is_known = true, hex_read(value, context->trace_id, 16);
-    if (str_equal(name, STR("span")))
-        return hex_read(value, context->span_id, 8);
-    if (str_equal(name, STR("parent")))
-        return hex_read(value, context->parent_id, 8);
-    if (str_equal(name, STR("written")))
-        return context->is_written = true;
-    if (str_equal(name, STR("inferred")))
-        return context->is_inferred = true;
-    if (!str_to_u64(value, &number))
+    if (!str_to_u64(value, &number) || value.len >= SPAN_ID_BYTES)
+        return context_word(name, value, &event->segment.context);
+    if (str_equal(name, STR("lost"))) {
+        event->segment.lost_bytes = (uint32_t)number;
+    } else if (str_equal(name, STR("at"))) {
+        event->is_offset_given = true;
+        event->segment.offset = number;
+    } else if (str_equal(name, STR("flags"))) {
+        event->segment.context.flags = (uint8_t)number;
+    } else {
         return false;
-    if (str_equal(name, STR("lost")))
-        segment->lost_bytes = (uint32_t)number;
-    else if (str_equal(name, STR("at")))
-        event->is_offset_given = true, segment->offset = number;
-    else if (str_equal(name, STR("flags")))
-        context->flags = (uint8_t)number;
-    else
-        return false;
+    }
     return true;
 }
 
