@@ -246,7 +246,7 @@ static int ebpf_open(void *self_, const struct outlet *outlet, struct why *why)
     struct ebpf_receiver *self = self_;
     const char *cgroup = getenv("THROUGHLINE_CGROUP");
     const struct assembler_plan assembler = {
-        .limits = {.max_connections = self->max_connections, .max_bytes_each = 64 * 1024},
+        .limits = {.max_connections = self->max_connections, .max_bytes_each = 256 * 1024},
         .emit = span_keep,
         .emit_self = self,
         .random = random_next,
