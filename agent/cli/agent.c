@@ -12,22 +12,27 @@
 
 #include "agent/api/api.h"
 #include "agent/cli/command.h"
+#include "agent/cli/output.h"
 #include "agent/config/config.h"
 #include "agent/log.h"
 #include "agent/pipeline/graph.h"
+#include "libtrace/otlp/json_text.h"
 
-enum { DRAIN_MS = 10000 };
+enum { DRAIN_MS = 10000, PROBLEM_BYTES = 64 << 10 };
 
 struct options {
     const char *file;
     const char *data_dir;
+    bool is_json;
 };
 
+// -o is for validate alone; the others ignore it.
 static int options_read(int argc, char **argv, struct options *out)
 {
     static const struct option known[] = {
         {"config", required_argument, NULL, 'c'},
         {"data-dir", required_argument, NULL, 'd'},
+        {"output", required_argument, NULL, 'o'},
         {NULL, 0, NULL, 0},
     };
     int letter = 0;
@@ -35,12 +40,12 @@ static int options_read(int argc, char **argv, struct options *out)
     *out = (struct options){0};
     optind = 1;
     while (letter != -1) {
-        letter = getopt_long(argc, argv, "c:", known, NULL);
+        letter = getopt_long(argc, argv, "c:o:", known, NULL);
         if (letter == 'c')
             out->file = optarg;
         else if (letter == 'd')
             out->data_dir = optarg;
-        else if (letter != -1)
+        else if (letter != -1 && (letter != 'o' || !output_option(optarg, &out->is_json)))
             return EXIT_USAGE;
     }
     if (optind < argc) {
@@ -50,20 +55,38 @@ static int options_read(int argc, char **argv, struct options *out)
     return EXIT_DONE;
 }
 
-// EXIT_USAGE and the reason on stderr when the configuration is wrong.
-static int load(int argc, char **argv, struct config **out_config)
+// EXIT_USAGE and every mistake, a line each, when the configuration is wrong.
+static int load(const struct options *options, struct config **out_config,
+                struct bytes *out_problems)
 {
-    struct options options;
-    struct why why = {""};
+    const char *data_dir = options->data_dir ? options->data_dir : "";
 
-    if (options_read(argc, argv, &options) != EXIT_DONE)
-        return EXIT_USAGE;
-    if (config_load(options.file, str_of(options.data_dir ? options.data_dir : ""), out_config,
-                    &why) != 0) {
-        fprintf(stderr, "throughline: %s\n", why.text);
-        return EXIT_USAGE;
+    return config_load(options->file, str_of(data_dir), out_config, out_problems) == 0 ? EXIT_DONE
+                                                                                       : EXIT_USAGE;
+}
+
+static void problems_print(struct str problems)
+{
+    while (problems.len) {
+        const size_t end = str_find(problems, '\n');
+
+        fprintf(stderr, "throughline: %.*s\n", (int)end, problems.at);
+        problems = str_from(problems, end + 1);
     }
-    return EXIT_DONE;
+}
+
+// Reads the options and the configuration, and says on stderr what is wrong with either.
+static int begin(int argc, char **argv, struct config **out_config)
+{
+    struct bytes problems = {.limit = PROBLEM_BYTES};
+    struct options options;
+    int result = options_read(argc, argv, &options);
+
+    if (result == EXIT_DONE)
+        result = load(&options, out_config, &problems);
+    problems_print(bytes_str(&problems));
+    bytes_done(&problems);
+    return result;
 }
 
 static int wait_for_signal(const sigset_t *signals)
@@ -108,7 +131,7 @@ int agent_command(int argc, char **argv)
 {
     struct config *config = NULL;
     sigset_t signals;
-    int result = load(argc, argv, &config);
+    int result = begin(argc, argv, &config);
 
     if (result != EXIT_DONE)
         return result;
@@ -125,13 +148,41 @@ int agent_command(int argc, char **argv)
     return result;
 }
 
+static void problems_print_json(struct str problems)
+{
+    struct bytes out = {0};
+
+    bytes_format(&out, "{\"valid\":%s,\"problems\":[", problems.len ? "false" : "true");
+    for (bool is_first = true; problems.len; is_first = false) {
+        const size_t end = str_find(problems, '\n');
+
+        if (!is_first)
+            bytes_add_byte(&out, ',');
+        json_text_write(&out, (struct str){problems.at, end});
+        problems = str_from(problems, end + 1);
+    }
+    bytes_add_str(&out, STR("]}\n"));
+    fwrite(out.at, 1, out.len, stdout);
+    bytes_done(&out);
+}
+
 int validate_command(int argc, char **argv)
 {
+    struct bytes problems = {.limit = PROBLEM_BYTES};
     struct config *config = NULL;
-    const int result = load(argc, argv, &config);
+    struct options options;
+    int result = options_read(argc, argv, &options);
 
-    if (result == EXIT_DONE)
+    if (result != EXIT_DONE)
+        return result;
+    result = load(&options, &config, &problems);
+    if (options.is_json)
+        problems_print_json(bytes_str(&problems));
+    else if (result == EXIT_DONE)
         puts("the configuration is valid");
+    else
+        problems_print(bytes_str(&problems));
+    bytes_done(&problems);
     config_free(config);
     return result;
 }
@@ -142,10 +193,10 @@ int config_command(int argc, char **argv)
     int result;
 
     if (argc < 2 || strcmp(argv[1], "print") != 0) {
-        fputs("usage: throughline config print [-c FILE]\n", stderr);
+        fputs("usage: throughline config print [-c FILE] [--data-dir DIR]\n", stderr);
         return EXIT_USAGE;
     }
-    result = load(argc - 1, argv + 1, &config);
+    result = begin(argc - 1, argv + 1, &config);
     if (result == EXIT_DONE)
         config_print(config, stdout);
     config_free(config);

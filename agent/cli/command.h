@@ -9,6 +9,7 @@ struct command {
     const char *name;
     const char *usage;
     const char *summary;
+    const char *help;                  // a line for every option; NULL: the command prints its own
     int (*run)(int argc, char **argv); // argv[0] is the command's own name
 };
 
@@ -19,3 +20,4 @@ int run_command(int argc, char **argv);
 int trace_command(int argc, char **argv);
 int traces_command(int argc, char **argv);
 int validate_command(int argc, char **argv);
+int version_command(int argc, char **argv);

@@ -46,14 +46,15 @@ static int from_agent(const char *endpoint, const char *path, struct bytes *out,
     return code == 200 ? 0 : why_fail(why, -EIO, "the agent answered %ld", code);
 }
 
-static int from_store(const char *data_dir, const char *path, struct bytes *out, struct why *why)
+static int from_store(const struct fetch_plan *plan, const char *path, struct bytes *out,
+                      struct why *why)
 {
     static const char traces[] = "/api/v1/traces/";
-    const struct store_query query = {.limit = 50};
+    const struct store_query query = {.service = plan->service, .limit = plan->limit};
     const struct str asked = str_of(path);
     struct store *store = NULL;
     uint8_t id[16];
-    int failed = store_open_readonly(str_of(data_dir), &store, why);
+    int failed = store_open_readonly(str_of(plan->data_dir), &store, why);
 
     if (failed)
         return failed;
@@ -77,6 +78,6 @@ static int from_store(const char *data_dir, const char *path, struct bytes *out,
 int fetch_json(const struct fetch_plan *plan, const char *path, struct bytes *out, struct why *why)
 {
     if (plan->data_dir)
-        return from_store(plan->data_dir, path, out, why);
+        return from_store(plan, path, out, why);
     return from_agent(plan->endpoint, path, out, why);
 }

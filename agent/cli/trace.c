@@ -12,12 +12,13 @@
 
 #include "agent/cli/command.h"
 #include "agent/cli/fetch.h"
+#include "agent/cli/output.h"
 #include "agent/cli/waterfall.h"
+
+enum { LIMIT_MAX = 1000 };
 
 struct options {
     struct fetch_plan fetch;
-    const char *service;
-    const char *limit;
     bool is_json;
     struct waterfall_style style;
 };
@@ -31,11 +32,17 @@ static unsigned terminal_columns(void)
     return 100;
 }
 
-static bool color_wanted(const char *when)
+static bool limit_option(const char *value, unsigned *out_limit)
 {
-    if (strcmp(when, "always") == 0)
-        return true;
-    return strcmp(when, "auto") == 0 && isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    uint64_t limit = 0;
+
+    if (!str_to_u64(str_of(value), &limit) || limit == 0 || limit > LIMIT_MAX) {
+        fprintf(stderr, "throughline: --limit: '%s' is not a number from 1 to %d\n", value,
+                LIMIT_MAX);
+        return false;
+    }
+    *out_limit = (unsigned)limit;
+    return true;
 }
 
 static int options_read(int argc, char **argv, struct options *out)
@@ -52,17 +59,14 @@ static int options_read(int argc, char **argv, struct options *out)
     const char *color = "auto";
     int letter = 0;
 
-    *out = (struct options){.fetch = {.endpoint = "http://127.0.0.1:4320"}};
+    *out = (struct options){.fetch = {.endpoint = "http://127.0.0.1:4320", .limit = 20}};
     optind = 1;
     while (letter != -1) {
         letter = getopt_long(argc, argv, "o:", known, NULL);
         switch (letter) {
         case 'o':
-            out->is_json = strcmp(optarg, "json") == 0;
-            if (!out->is_json && strcmp(optarg, "text") != 0) {
-                fprintf(stderr, "throughline: -o: '%s' is not text or json\n", optarg);
+            if (!output_option(optarg, &out->is_json))
                 return EXIT_USAGE;
-            }
             break;
         case 'C':
             color = optarg;
@@ -74,10 +78,11 @@ static int options_read(int argc, char **argv, struct options *out)
             out->fetch.endpoint = optarg;
             break;
         case 's':
-            out->service = optarg;
+            out->fetch.service = str_of(optarg);
             break;
         case 'l':
-            out->limit = optarg;
+            if (!limit_option(optarg, &out->fetch.limit))
+                return EXIT_USAGE;
             break;
         case -1:
             break;
@@ -85,8 +90,8 @@ static int options_read(int argc, char **argv, struct options *out)
             return EXIT_USAGE;
         }
     }
-    out->style = (struct waterfall_style){terminal_columns(), color_wanted(color)};
-    return EXIT_DONE;
+    out->style.columns = terminal_columns();
+    return color_option(color, &out->style.has_color) ? EXIT_DONE : EXIT_USAGE;
 }
 
 static int fetch_parsed(const struct options *options, const char *path, json_t **out_json)
@@ -114,6 +119,15 @@ static int fetch_parsed(const struct options *options, const char *path, json_t 
     return result;
 }
 
+// Some first digits of an id, or the word latest.
+static bool is_trace(const char *text)
+{
+    const size_t len = strlen(text);
+
+    return strcmp(text, "latest") == 0 ||
+           (len > 0 && len <= 32 && strspn(text, "0123456789abcdefABCDEF") == len);
+}
+
 int trace_command(int argc, char **argv)
 {
     struct options options;
@@ -124,9 +138,8 @@ int trace_command(int argc, char **argv)
 
     if (options_read(argc, argv, &options) != EXIT_DONE)
         return EXIT_USAGE;
-    if (optind + 1 != argc ||
-        snprintf(path, sizeof path, "/api/v1/traces/%s", argv[optind]) >= (int)sizeof path ||
-        strspn(argv[optind], "0123456789abcdefABCDEFlatest") != strlen(argv[optind])) {
+    if (optind + 1 != argc || !is_trace(argv[optind]) ||
+        snprintf(path, sizeof path, "/api/v1/traces/%s", argv[optind]) >= (int)sizeof path) {
         fputs("usage: throughline trace ID|latest [-o json] [--color auto|always|never]"
               " [--data-dir DIR] [--endpoint URL]\n",
               stderr);
@@ -167,10 +180,24 @@ static void list_print(const json_t *traces)
     }
 }
 
+// RFC 3986 2.1: all but unreserved characters.
+static void percent_write(struct bytes *out, struct str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        const char c = text.at[i];
+
+        if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+            (c != '\0' && strchr("-._~", c)))
+            bytes_add_byte(out, (uint8_t)c);
+        else
+            bytes_format(out, "%%%02X", (unsigned)(uint8_t)c);
+    }
+}
+
 int traces_command(int argc, char **argv)
 {
+    struct bytes path = {.limit = 4096};
     struct options options;
-    char path[1024];
     json_t *answer;
     int result;
 
@@ -180,11 +207,15 @@ int traces_command(int argc, char **argv)
               stderr);
         return EXIT_USAGE;
     }
-    if (snprintf(path, sizeof path, "/api/v1/traces?limit=%s&service=%s",
-                 options.limit ? options.limit : "20",
-                 options.service ? options.service : "") >= (int)sizeof path)
+    bytes_format(&path, "/api/v1/traces?limit=%u&service=", options.fetch.limit);
+    percent_write(&path, options.fetch.service);
+    bytes_add_byte(&path, '\0');
+    if (path.is_failed) {
+        fputs("throughline: --service: the name is too long\n", stderr);
         return EXIT_USAGE;
-    result = fetch_parsed(&options, path, &answer);
+    }
+    result = fetch_parsed(&options, (const char *)path.at, &answer);
+    bytes_done(&path);
     if (answer)
         list_print(json_object_get(answer, "traces"));
     json_decref(answer);

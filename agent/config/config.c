@@ -4,11 +4,14 @@
 #include "agent/config/config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libfyaml.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "agent/config/node.h"
-#include "libtrace/base/bytes.h"
+
+enum { FILE_BYTES_MAX = 256 << 10 };
 
 struct api_settings {
     struct str endpoint;
@@ -77,14 +80,33 @@ static int otlp_settings_find(struct reading *reading, struct fy_node *otlp,
     protocols = fy_node_mapping_lookup_by_string(otlp, "protocols", -1);
     if (node_is_empty(protocols))
         return 0;
-    if (!fy_node_is_mapping(protocols)) {
-        why_fail(reading->why, -EINVAL, "receivers.otlp.protocols: a map was expected");
-        return node_fail(reading, protocols);
-    }
+    if (!fy_node_is_mapping(protocols))
+        return node_problem(reading, protocols, "receivers.otlp.protocols: a map was expected");
     *out_settings = fy_node_mapping_lookup_by_string(protocols, "http", -1);
     reading->config->wants_grpc |=
         fy_node_mapping_lookup_pair_by_string(protocols, "grpc", -1) != NULL;
     return node_keys(reading, protocols, protocol_keys, "http or grpc");
+}
+
+// A component of which anything is wrong stays in the list, so that a pipeline may name it.
+static int component_read(struct reading *reading, struct fy_node *key, struct fy_node *value,
+                          enum kind kind, struct config_component *component)
+{
+    size_t size = 0;
+    char where[256];
+
+    component->name = arena_copy(&reading->config->arena, node_scalar(key));
+    if (!component_type(kind, type_of(component->name), component, &size))
+        return node_problem(reading, key, "%s: '%.*s' is not a known type", kind_texts[kind],
+                            STR_ARGS(type_of(component->name)));
+    if (kind == KIND_RECEIVER && str_equal(type_of(component->name), STR("otlp")) &&
+        otlp_settings_find(reading, value, &value) != 0)
+        return -EINVAL;
+    component->self = arena_take(&reading->config->arena, size);
+    if (!component->self ||
+        snprintf(where, sizeof where, "%s.%.*s", kind_texts[kind], STR_ARGS(component->name)) < 0)
+        return node_problem(reading, key, "out of memory");
+    return node_settings(reading, value, component->settings, component->self, where);
 }
 
 static int components_read(struct reading *reading, struct fy_node *map, enum kind kind,
@@ -92,45 +114,21 @@ static int components_read(struct reading *reading, struct fy_node *map, enum ki
 {
     struct fy_node_pair *pair;
     void *walk = NULL;
+    int failed = 0;
 
     if (node_is_empty(map))
         return 0;
-    if (!fy_node_is_mapping(map)) {
-        why_fail(reading->why, -EINVAL, "%s: a map was expected", kind_texts[kind]);
-        return node_fail(reading, map);
-    }
+    if (!fy_node_is_mapping(map))
+        return node_problem(reading, map, "%s: a map was expected", kind_texts[kind]);
     while ((pair = fy_node_mapping_iterate(map, &walk)) != NULL) {
-        struct fy_node *key = fy_node_pair_key(pair);
-        struct fy_node *value = fy_node_pair_value(pair);
-        struct config_component *component = &list[*inout_count];
-        size_t size = 0;
-        char where[256];
-        int failed = 0;
-
-        if (*inout_count == CONFIG_COMPONENTS_MAX) {
-            why_fail(reading->why, -EINVAL, "more than %d %s", CONFIG_COMPONENTS_MAX,
-                     kind_texts[kind]);
-            return node_fail(reading, key);
-        }
-        component->name = arena_copy(&reading->config->arena, node_scalar(key));
-        if (!component_type(kind, type_of(component->name), component, &size)) {
-            why_fail(reading->why, -EINVAL, "%s: '%.*s' is not a known type", kind_texts[kind],
-                     STR_ARGS(type_of(component->name)));
-            return node_fail(reading, key);
-        }
-        if (kind == KIND_RECEIVER && str_equal(type_of(component->name), STR("otlp")))
-            failed = otlp_settings_find(reading, value, &value);
-        if (failed)
-            return failed;
-        component->self = arena_take(&reading->config->arena, size);
-        if (!component->self || snprintf(where, sizeof where, "%s.%.*s", kind_texts[kind],
-                                         STR_ARGS(component->name)) < 0)
-            return why_fail(reading->why, -ENOMEM, "out of memory");
-        if (node_settings(reading, value, component->settings, component->self, where) != 0)
-            return -EINVAL;
+        if (*inout_count == CONFIG_COMPONENTS_MAX)
+            return node_problem(reading, fy_node_pair_key(pair), "more than %d %s",
+                                CONFIG_COMPONENTS_MAX, kind_texts[kind]);
+        failed |= component_read(reading, fy_node_pair_key(pair), fy_node_pair_value(pair), kind,
+                                 &list[*inout_count]);
         (*inout_count)++;
     }
-    return 0;
+    return failed ? -EINVAL : 0;
 }
 
 static int references_read(struct reading *reading, struct fy_node *list, enum kind kind,
@@ -139,28 +137,53 @@ static int references_read(struct reading *reading, struct fy_node *list, enum k
 {
     struct fy_node *item;
     void *walk = NULL;
+    int failed = 0;
 
     if (node_is_empty(list))
         return 0;
-    if (!fy_node_is_sequence(list)) {
-        why_fail(reading->why, -EINVAL, "%s: a list was expected", kind_texts[kind]);
-        return node_fail(reading, list);
-    }
+    if (!fy_node_is_sequence(list))
+        return node_problem(reading, list, "%s: a list was expected", kind_texts[kind]);
     while ((item = fy_node_sequence_iterate(list, &walk)) != NULL) {
         size_t i = 0;
 
         while (i < count && !str_equal(components[i].name, node_scalar(item)))
             i++;
         if (i == count) {
-            why_fail(reading->why, -EINVAL, "'%.*s' is not defined under %s",
-                     STR_ARGS(node_scalar(item)), kind_texts[kind]);
-            return node_fail(reading, item);
+            failed = node_problem(reading, item, "'%.*s' is not defined under %s",
+                                  STR_ARGS(node_scalar(item)), kind_texts[kind]);
+            continue;
         }
         components[i].is_used = true;
         if (out->count < CONFIG_COMPONENTS_MAX)
             out->at[out->count++] = i;
     }
-    return 0;
+    return failed;
+}
+
+static const char *const pipeline_keys[] = {"receivers", "processors", "exporters", NULL};
+
+static int pipeline_lists_read(struct reading *reading, struct fy_node *key, struct fy_node *map,
+                               struct config_pipeline *pipeline)
+{
+    struct config *config = reading->config;
+    int failed =
+        node_keys(reading, map, pipeline_keys, "receivers, processors or exporters of a pipeline");
+
+    failed |= references_read(reading, fy_node_mapping_lookup_by_string(map, "receivers", -1),
+                              KIND_RECEIVER, config->receivers, config->receiver_count,
+                              &pipeline->receivers);
+    failed |= references_read(reading, fy_node_mapping_lookup_by_string(map, "processors", -1),
+                              KIND_PROCESSOR, config->processors, config->processor_count,
+                              &pipeline->processors);
+    failed |= references_read(reading, fy_node_mapping_lookup_by_string(map, "exporters", -1),
+                              KIND_EXPORTER, config->exporters, config->exporter_count,
+                              &pipeline->exporters);
+    if (!failed && (pipeline->receivers.count == 0 || pipeline->exporters.count == 0))
+        return node_problem(
+            reading, key,
+            "service.pipelines.%.*s: at least one receiver and one exporter are needed",
+            STR_ARGS(pipeline->name));
+    return failed;
 }
 
 static int pipeline_read(struct reading *reading, struct fy_node *key, struct fy_node *map)
@@ -169,39 +192,19 @@ static int pipeline_read(struct reading *reading, struct fy_node *key, struct fy
     struct config_pipeline *pipeline = &config->pipelines[config->pipeline_count];
     int signal = 0;
 
-    if (config->pipeline_count == CONFIG_PIPELINES_MAX) {
-        why_fail(reading->why, -EINVAL, "more than %d pipelines", CONFIG_PIPELINES_MAX);
-        return node_fail(reading, key);
-    }
+    if (config->pipeline_count == CONFIG_PIPELINES_MAX)
+        return node_problem(reading, key, "more than %d pipelines", CONFIG_PIPELINES_MAX);
     pipeline->name = arena_copy(&config->arena, node_scalar(key));
     while (signal < SIGNAL_COUNT &&
            !str_equal(type_of(pipeline->name), str_of(signal_text((enum signal)signal))))
         signal++;
-    if (signal == SIGNAL_COUNT || !fy_node_is_mapping(map)) {
-        why_fail(reading->why, -EINVAL,
-                 "service.pipelines: '%.*s' is not traces, metrics or logs with its lists",
-                 STR_ARGS(pipeline->name));
-        return node_fail(reading, key);
-    }
+    if (signal == SIGNAL_COUNT || !map || !fy_node_is_mapping(map))
+        return node_problem(
+            reading, key, "service.pipelines: '%.*s' is not traces, metrics or logs with its lists",
+            STR_ARGS(pipeline->name));
     pipeline->signal = (enum signal)signal;
     config->pipeline_count++;
-    if (references_read(reading, fy_node_mapping_lookup_by_string(map, "receivers", -1),
-                        KIND_RECEIVER, config->receivers, config->receiver_count,
-                        &pipeline->receivers) ||
-        references_read(reading, fy_node_mapping_lookup_by_string(map, "processors", -1),
-                        KIND_PROCESSOR, config->processors, config->processor_count,
-                        &pipeline->processors) ||
-        references_read(reading, fy_node_mapping_lookup_by_string(map, "exporters", -1),
-                        KIND_EXPORTER, config->exporters, config->exporter_count,
-                        &pipeline->exporters))
-        return -EINVAL;
-    if (pipeline->receivers.count == 0 || pipeline->exporters.count == 0) {
-        why_fail(reading->why, -EINVAL,
-                 "service.pipelines.%.*s: at least one receiver and one exporter are needed",
-                 STR_ARGS(pipeline->name));
-        return node_fail(reading, key);
-    }
-    return 0;
+    return pipeline_lists_read(reading, key, map, pipeline);
 }
 
 static const char *const service_keys[] = {"pipelines", "telemetry", "extensions", NULL};
@@ -213,19 +216,15 @@ static int service_read(struct reading *reading, struct fy_node *key, struct fy_
                                     : fy_node_mapping_lookup_by_string(service, "pipelines", -1);
     struct fy_node_pair *pair;
     void *walk = NULL;
+    int failed = 0;
 
-    if (pipelines &&
-        node_keys(reading, service, service_keys, "pipelines, telemetry or extensions"))
-        return -EINVAL;
-    if (!pipelines || !fy_node_is_mapping(pipelines)) {
-        why_fail(reading->why, -EINVAL, "service.pipelines: a map of pipelines was expected");
-        return node_fail(reading, key);
-    }
-    while ((pair = fy_node_mapping_iterate(pipelines, &walk)) != NULL) {
-        if (pipeline_read(reading, fy_node_pair_key(pair), fy_node_pair_value(pair)) != 0)
-            return -EINVAL;
-    }
-    return 0;
+    if (pipelines)
+        failed = node_keys(reading, service, service_keys, "pipelines, telemetry or extensions");
+    if (!pipelines || !fy_node_is_mapping(pipelines))
+        return node_problem(reading, key, "service.pipelines: a map of pipelines was expected");
+    while ((pair = fy_node_mapping_iterate(pipelines, &walk)) != NULL)
+        failed |= pipeline_read(reading, fy_node_pair_key(pair), fy_node_pair_value(pair));
+    return failed;
 }
 
 static int api_read(struct reading *reading, struct fy_node *map)
@@ -251,22 +250,25 @@ static const char *const root_keys[] = {"receivers", "processors", "exporters", 
 static int root_read(struct reading *reading, struct fy_node *root)
 {
     struct config *config = reading->config;
+    struct fy_node *service_key;
+    int failed;
 
-    if (!root || !fy_node_is_mapping(root)) {
-        why_fail(reading->why, -EINVAL, "a map with receivers, exporters and service was expected");
-        return node_fail(reading, root);
-    }
-    if (node_keys(reading, root, root_keys, "receivers, processors, exporters, service or api") ||
-        components_read(reading, fy_node_mapping_lookup_by_string(root, "receivers", -1),
-                        KIND_RECEIVER, config->receivers, &config->receiver_count) ||
-        components_read(reading, fy_node_mapping_lookup_by_string(root, "processors", -1),
-                        KIND_PROCESSOR, config->processors, &config->processor_count) ||
-        components_read(reading, fy_node_mapping_lookup_by_string(root, "exporters", -1),
-                        KIND_EXPORTER, config->exporters, &config->exporter_count) ||
-        api_read(reading, fy_node_mapping_lookup_by_string(root, "api", -1)))
-        return -EINVAL;
-    return service_read(reading, key_node(root, "service"),
-                        fy_node_mapping_lookup_by_string(root, "service", -1));
+    if (!root || !fy_node_is_mapping(root))
+        return node_problem(reading, root,
+                            "a map with receivers, exporters and service was expected");
+    service_key = key_node(root, "service");
+    failed =
+        node_keys(reading, root, root_keys, "receivers, processors, exporters, service or api");
+    failed |= components_read(reading, fy_node_mapping_lookup_by_string(root, "receivers", -1),
+                              KIND_RECEIVER, config->receivers, &config->receiver_count);
+    failed |= components_read(reading, fy_node_mapping_lookup_by_string(root, "processors", -1),
+                              KIND_PROCESSOR, config->processors, &config->processor_count);
+    failed |= components_read(reading, fy_node_mapping_lookup_by_string(root, "exporters", -1),
+                              KIND_EXPORTER, config->exporters, &config->exporter_count);
+    failed |= api_read(reading, fy_node_mapping_lookup_by_string(root, "api", -1));
+    failed |= service_read(reading, service_key ? service_key : root,
+                           fy_node_mapping_lookup_by_string(root, "service", -1));
+    return failed ? -EINVAL : 0;
 }
 
 static void data_dir_apply(struct config *config, struct str data_dir)
@@ -302,52 +304,63 @@ static void default_write(struct bytes *out)
                      has_ebpf && signal == SIGNAL_TRACES ? ", ebpf" : "");
 }
 
-static int document_read(struct reading *reading, const char *path, struct fy_diag *diag)
+// What libfyaml found, or, where it gives no reason, the reason it had.
+static int yaml_problem(struct reading *reading, struct fy_diag *diag, bool is_empty)
 {
-    const struct fy_parse_cfg parse = {.flags = FYPCF_DEFAULT_PARSE, .diag = diag};
-    struct bytes text = {.limit = 64 << 10};
-    struct fy_document *document;
     void *walk = NULL;
+    const struct fy_diag_error *error = fy_diag_errors_iterate(diag, &walk);
+
+    if (!error)
+        return node_problem(reading, NULL, "%s",
+                            is_empty ? "the file is empty" : "not readable as YAML");
+    bytes_format(reading->problems, "%s:%d:%d: %s\n", reading->file, error->line, error->column,
+                 error->msg);
+    return -EINVAL;
+}
+
+static int document_read(struct reading *reading, struct str text, struct fy_diag *diag)
+{
+    const struct fy_parse_cfg parse = {.flags = FYPCF_QUIET | FYPCF_DEFAULT_PARSE, .diag = diag};
+    struct fy_parser *parser = fy_parser_create(&parse);
+    struct fy_document *document = NULL;
+    struct fy_document *second = NULL;
     int failed;
 
-    if (!path)
-        default_write(&text);
-    document = path ? fy_document_build_from_file(&parse, path)
-                    : fy_document_build_from_string(&parse, (const char *)text.at, text.len);
-    if (!document) {
-        bytes_done(&text);
-        const struct fy_diag_error *error = fy_diag_errors_iterate(diag, &walk);
-
-        why_fail(reading->why, -EINVAL, "%s", error ? error->msg : "not readable as YAML");
-        return error ? why_prefix(reading->why, -EINVAL, "%s:%d:%d", reading->file, error->line,
-                                  error->column)
-                     : why_prefix(reading->why, -EINVAL, "%s", reading->file);
+    if (!parser || fy_parser_set_string(parser, text.at, text.len) != 0) {
+        fy_parser_destroy(parser);
+        return node_problem(reading, NULL, "out of memory");
     }
-    failed = root_read(reading, fy_document_root(document));
-    fy_document_destroy(document);
-    bytes_done(&text);
+    document = fy_parse_load_document(parser);
+    failed = document ? root_read(reading, fy_document_root(document))
+                      : yaml_problem(reading, diag, !fy_parser_get_stream_error(parser));
+    if (document)
+        second = fy_parse_load_document(parser);
+    if (second)
+        failed = node_problem(reading, fy_document_root(second),
+                              "a second document: a configuration is one");
+    else if (document && fy_parser_get_stream_error(parser))
+        failed = yaml_problem(reading, diag, false);
+    fy_parse_document_destroy(parser, second);
+    fy_parse_document_destroy(parser, document);
+    fy_parser_destroy(parser);
     return failed;
 }
 
-int config_load(const char *path, struct str data_dir, struct config **out_config, struct why *why)
+int config_read(const char *file, struct str text, struct str data_dir, struct config **out_config,
+                struct bytes *out_problems)
 {
     struct config *config = calloc(1, sizeof *config);
-    struct reading reading = {path ? path : "(default)", config, why};
-    struct fy_diag *diag = fy_diag_create(NULL);
-    FILE *probe = path ? fopen(path, "r") : NULL;
-    int failed = 0;
+    struct reading reading = {file, config, out_problems, 0};
+    const struct fy_diag_cfg quiet = {.level = FYET_MAX};
+    struct fy_diag *diag = fy_diag_create(&quiet);
+    int failed;
 
-    if (!config || !diag)
-        failed = why_fail(why, -ENOMEM, "out of memory");
-    else if (path && !probe)
-        failed = why_fail(why, -errno, "%s: %s", path, strerrordesc_np(errno));
-    if (probe)
-        fclose(probe);
-    if (!failed) {
+    if (!config || !diag) {
+        failed = node_problem(&reading, NULL, "out of memory");
+    } else {
         fy_diag_set_collect_errors(diag, true);
         arena_init(&config->arena, 16 << 20);
-        config->is_default = !path;
-        failed = document_read(&reading, path, diag);
+        failed = document_read(&reading, text, diag);
     }
     if (diag)
         fy_diag_destroy(diag);
@@ -358,6 +371,51 @@ int config_load(const char *path, struct str data_dir, struct config **out_confi
     data_dir_apply(config, data_dir);
     *out_config = config;
     return 0;
+}
+
+// A regular file or a pipe, as a shell gives it; not more than a configuration can sensibly have.
+static int file_read(const char *path, struct bytes *out, struct bytes *out_problems)
+{
+    // Opening a pipe that nobody writes must not wait.
+    const int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : 1;
+    int failed;
+
+    if (fd >= 0 && fcntl(fd, F_SETFL, 0) != 0)
+        got = -1;
+    while (got > 0) {
+        uint8_t *to = bytes_reserve(out, 4096);
+
+        got = to ? read(fd, to, 4096) : 0;
+        if (got > 0)
+            out->len += (size_t)got;
+    }
+    failed = got < 0 ? -errno : out->is_failed ? -EFBIG : 0;
+    if (fd >= 0)
+        close(fd);
+    if (failed)
+        bytes_format(out_problems, "%s: %s\n", path,
+                     failed == -EFBIG ? "larger than 256 KiB" : strerrordesc_np(-failed));
+    return failed;
+}
+
+int config_load(const char *path, struct str data_dir, struct config **out_config,
+                struct bytes *out_problems)
+{
+    struct bytes text = {.limit = FILE_BYTES_MAX};
+    int failed = 0;
+
+    if (path)
+        failed = file_read(path, &text, out_problems);
+    else
+        default_write(&text);
+    if (!failed)
+        failed = config_read(path ? path : "(default)", bytes_str(&text), data_dir, out_config,
+                             out_problems);
+    bytes_done(&text);
+    if (!failed)
+        (*out_config)->is_default = !path;
+    return failed;
 }
 
 void config_free(struct config *config)

@@ -8,6 +8,7 @@
 
 #include "agent/registry.h"
 #include "libtrace/base/arena.h"
+#include "libtrace/base/bytes.h"
 
 struct config_component {
     struct str name;                 // "otlp_http" or "otlp_http/second"
@@ -51,8 +52,14 @@ struct config {
 };
 
 // `path` NULL: the built-in configuration. `data_dir` (may be empty) wins over the store's setting.
-// -EINVAL with "file:line:column: where: what was expected", or -errno of the file.
-int config_load(const char *path, struct str data_dir, struct config **out_config, struct why *why);
+// -EINVAL, or -errno of the file, with a line for every mistake that was found:
+// "file:line:column: where: what was expected".
+int config_load(const char *path, struct str data_dir, struct config **out_config,
+                struct bytes *out_problems);
+
+// The same of a text in memory; `file` is its name in what is said.
+int config_read(const char *file, struct str text, struct str data_dir, struct config **out_config,
+                struct bytes *out_problems);
 void config_free(struct config *config);
 
 // Writes the effective configuration, defaults filled in, as YAML.

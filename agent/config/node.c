@@ -5,9 +5,10 @@
 
 #include <errno.h>
 #include <libfyaml.h>
+#include <stdarg.h>
 #include <stdlib.h>
 
-#include "libtrace/base/bytes.h"
+enum { PROBLEMS_MAX = 50 };
 
 struct str node_scalar(struct fy_node *node)
 {
@@ -17,15 +18,41 @@ struct str node_scalar(struct fy_node *node)
     return at ? (struct str){at, len} : (struct str){"", 0};
 }
 
-int node_fail(struct reading *reading, struct fy_node *node)
+static const struct fy_mark *mark_of(struct fy_node *node)
 {
-    struct fy_token *token = node ? fy_node_get_scalar_token(node) : NULL;
-    const struct fy_mark *mark = token ? fy_token_start_mark(token) : NULL;
+    struct fy_token *token;
+    void *walk = NULL;
 
-    if (!mark)
-        return why_prefix(reading->why, -EINVAL, "%s", reading->file);
-    return why_prefix(reading->why, -EINVAL, "%s:%d:%d", reading->file, mark->line + 1,
-                      mark->column + 1);
+    // The depth of a document is limited by the parser.
+    while (node && !fy_node_is_scalar(node) && !fy_node_is_alias(node)) {
+        walk = NULL;
+        if (fy_node_is_mapping(node)) {
+            struct fy_node_pair *pair = fy_node_mapping_iterate(node, &walk);
+
+            node = pair ? fy_node_pair_key(pair) : NULL;
+        } else {
+            node = fy_node_sequence_iterate(node, &walk);
+        }
+    }
+    token = node ? fy_node_get_scalar_token(node) : NULL;
+    return token ? fy_token_start_mark(token) : NULL;
+}
+
+int node_problem(struct reading *reading, struct fy_node *node, const char *format, ...)
+{
+    const struct fy_mark *mark = mark_of(node);
+    char reason[512];
+    va_list args;
+
+    if (reading->problem_count++ >= PROBLEMS_MAX)
+        return -EINVAL;
+    va_start(args, format);
+    if (vsnprintf(reason, sizeof reason, format, args) < 0)
+        reason[0] = '\0';
+    va_end(args);
+    bytes_format(reading->problems, "%s:%d:%d: %s\n", reading->file, mark ? mark->line + 1 : 1,
+                 mark ? mark->column + 1 : 1, reason);
+    return -EINVAL;
 }
 
 bool node_is_empty(struct fy_node *node)
@@ -68,9 +95,8 @@ static int substitute(struct reading *reading, struct fy_node *node, struct str 
         if (colon == 0 || colon >= sizeof variable ||
             (colon < name.len && !str_starts(str_from(name, colon), STR(":-")))) {
             bytes_done(&text);
-            why_fail(reading->why, -EINVAL, "'%.*s' is not a reference such as ${env:NAME}",
-                     STR_ARGS(node_scalar(node)));
-            return node_fail(reading, node);
+            return node_problem(reading, node, "'%.*s' is not a reference such as ${env:NAME}",
+                                STR_ARGS(node_scalar(node)));
         }
         memcpy(variable, name.at, colon);
         variable[colon] = '\0';
@@ -83,7 +109,8 @@ static int substitute(struct reading *reading, struct fy_node *node, struct str 
     }
     *out_text = arena_copy(&reading->config->arena, bytes_str(&text));
     bytes_done(&text);
-    return out_text->at ? 0 : why_fail(reading->why, -ENOMEM, "out of memory");
+    return out_text->at ? 0
+                        : node_problem(reading, node, "more text than a configuration may have");
 }
 
 // A list or map of scalars becomes one text, a line each.
@@ -121,47 +148,52 @@ static int joined(struct reading *reading, struct fy_node *node, struct str *out
     return failed;
 }
 
+static int setting_take(struct reading *reading, struct fy_node_pair *pair,
+                        const struct setting *table, void *owner, const char *where)
+{
+    struct fy_node *key = fy_node_pair_key(pair);
+    struct fy_node *value = fy_node_pair_value(pair);
+    const struct str name = node_scalar(key);
+    const struct setting *row = setting_find(table, name);
+    const bool is_compound =
+        row && (row->type == SETTING_TYPE_LIST || row->type == SETTING_TYPE_MAP);
+    struct str text = {"", 0};
+    struct why why = {""};
+
+    if (!row)
+        return node_problem(reading, key, "%s: '%.*s' is not a setting", where, STR_ARGS(name));
+    if (value && fy_node_is_alias(value))
+        return node_problem(reading, key, "%s: %.*s: a value was expected, not an alias ('*%.*s')",
+                            where, STR_ARGS(name), STR_ARGS(node_scalar(value)));
+    if (!is_compound && value && !fy_node_is_scalar(value))
+        return node_problem(reading, key, "%s: %.*s: one value was expected", where,
+                            STR_ARGS(name));
+    if (value && joined(reading, value, &text) != 0)
+        return -EINVAL;
+    if (setting_read(row, text, owner, &reading->config->arena, &why) != 0)
+        return node_problem(reading, value && fy_node_is_scalar(value) ? value : key,
+                            "%s: %.*s: %s", where, STR_ARGS(name), why.text);
+    return 0;
+}
+
 int node_settings(struct reading *reading, struct fy_node *map, const struct setting *table,
                   void *owner, const char *where)
 {
     struct fy_node_pair *pair;
+    struct why why = {""};
     void *walk = NULL;
+    int failed = 0;
 
-    if (settings_defaults(table, owner, reading->why) != 0)
-        return why_prefix(reading->why, -EINVAL, "%s", where);
+    if (settings_defaults(table, owner, &why) != 0)
+        return node_problem(reading, map, "%s: %s", where, why.text);
     if (node_is_empty(map))
         return 0;
-    if (!fy_node_is_mapping(map)) {
-        why_fail(reading->why, -EINVAL, "%s: '%.*s' is not a map of settings", where,
-                 STR_ARGS(node_scalar(map)));
-        return node_fail(reading, map);
-    }
-    while ((pair = fy_node_mapping_iterate(map, &walk)) != NULL) {
-        struct fy_node *key = fy_node_pair_key(pair);
-        struct fy_node *value = fy_node_pair_value(pair);
-        const struct str name = node_scalar(key);
-        const struct setting *row = setting_find(table, name);
-        const bool is_compound =
-            row && (row->type == SETTING_TYPE_LIST || row->type == SETTING_TYPE_MAP);
-        struct str text = {"", 0};
-
-        if (!row) {
-            why_fail(reading->why, -EINVAL, "%s: '%.*s' is not a setting", where, STR_ARGS(name));
-            return node_fail(reading, key);
-        }
-        if (!is_compound && !fy_node_is_scalar(value)) {
-            why_fail(reading->why, -EINVAL, "%s: %.*s: one value was expected", where,
-                     STR_ARGS(name));
-            return node_fail(reading, key);
-        }
-        if (joined(reading, value, &text) != 0)
-            return -EINVAL;
-        if (setting_read(row, text, owner, &reading->config->arena, reading->why) != 0) {
-            why_prefix(reading->why, -EINVAL, "%s: %.*s", where, STR_ARGS(name));
-            return node_fail(reading, fy_node_is_scalar(value) ? value : key);
-        }
-    }
-    return 0;
+    if (!fy_node_is_mapping(map))
+        return node_problem(reading, map, "%s: '%.*s' is not a map of settings", where,
+                            STR_ARGS(node_scalar(map)));
+    while ((pair = fy_node_mapping_iterate(map, &walk)) != NULL)
+        failed |= setting_take(reading, pair, table, owner, where);
+    return failed ? -EINVAL : 0;
 }
 
 int node_keys(struct reading *reading, struct fy_node *map, const char *const *known,
@@ -169,6 +201,7 @@ int node_keys(struct reading *reading, struct fy_node *map, const char *const *k
 {
     struct fy_node_pair *pair;
     void *walk = NULL;
+    int failed = 0;
 
     while ((pair = fy_node_mapping_iterate(map, &walk)) != NULL) {
         const struct str name = node_scalar(fy_node_pair_key(pair));
@@ -176,10 +209,9 @@ int node_keys(struct reading *reading, struct fy_node *map, const char *const *k
 
         while (known[i] && !str_equal(str_of(known[i]), name))
             i++;
-        if (!known[i]) {
-            why_fail(reading->why, -EINVAL, "'%.*s' is not %s", STR_ARGS(name), expected);
-            return node_fail(reading, fy_node_pair_key(pair));
-        }
+        if (!known[i])
+            failed = node_problem(reading, fy_node_pair_key(pair), "'%.*s' is not %s",
+                                  STR_ARGS(name), expected);
     }
-    return 0;
+    return failed;
 }
