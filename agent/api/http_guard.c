@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -18,6 +19,8 @@ struct guarded {
     struct guarded *previous;
     int fd;
     uint64_t began_ns;
+    uint64_t idle_bytes; // received when the last request had ended
+    bool is_idle;        // no request has begun since
     bool is_ended;
     bool is_stream;
 };
@@ -88,6 +91,16 @@ void http_guard_connection(void *guard_, struct MHD_Connection *connection, void
     *socket_context = NULL;
 }
 
+// What a connection ever received: how to see that a request begins, of which the server tells only
+// when its head is whole.
+static uint64_t received_bytes(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 ? info.tcpi_bytes_received : 0;
+}
+
 static struct guarded *guarded_of(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
@@ -103,7 +116,8 @@ void http_guard_request_ended(struct http_guard *guard, struct MHD_Connection *c
     if (!guarded)
         return;
     pthread_mutex_lock(&guard->lock);
-    guarded->began_ns = clock_mono_ns();
+    guarded->is_idle = true;
+    guarded->idle_bytes = received_bytes(guarded->fd);
     guarded->is_stream = false;
     pthread_mutex_unlock(&guard->lock);
 }
@@ -119,6 +133,17 @@ void http_guard_stream(struct http_guard *guard, struct MHD_Connection *connecti
     pthread_mutex_unlock(&guard->lock);
 }
 
+// An idle connection is left to the server's own timeout. Under the lock.
+static bool is_late(struct guarded *each, uint64_t now_ns, uint64_t request_ms)
+{
+    if (each->is_idle && received_bytes(each->fd) != each->idle_bytes) {
+        each->is_idle = false;
+        each->began_ns = now_ns;
+    }
+    return !each->is_idle && !each->is_ended && !each->is_stream &&
+           now_ns - each->began_ns >= request_ms * NS_PER_MS;
+}
+
 unsigned http_guard_sweep(struct http_guard *guard)
 {
     const uint64_t now_ns = clock_mono_ns();
@@ -126,8 +151,7 @@ unsigned http_guard_sweep(struct http_guard *guard)
 
     pthread_mutex_lock(&guard->lock);
     for (struct guarded *each = guard->list.next; each != &guard->list; each = each->next) {
-        if (each->is_ended || each->is_stream ||
-            now_ns - each->began_ns < guard->plan.request_ms * NS_PER_MS)
+        if (!is_late(each, now_ns, guard->plan.request_ms))
             continue;
         // The server sees the end of the stream and closes; the descriptor stays its own.
         shutdown(each->fd, SHUT_RDWR);

@@ -15,7 +15,7 @@ struct http_guard_plan {
     bool is_loopback;         // bound to loopback: a foreign Host is refused (DNS rebinding)
     bool is_host_required;    // elsewhere: asked by an address or a name that is allowed
     struct str allowed_hosts; // further names, joined by '\n'
-    uint64_t request_ms;      // from the first byte, or the end of the last request, to the end
+    uint64_t request_ms;      // from accept, or the first byte of a later request, to the end
 };
 
 struct http_guard *http_guard_new(const struct http_guard_plan *plan);

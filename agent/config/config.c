@@ -304,15 +304,14 @@ static void default_write(struct bytes *out)
                      has_ebpf && signal == SIGNAL_TRACES ? ", ebpf" : "");
 }
 
-// What libfyaml found, or, where it gives no reason, the reason it had.
-static int yaml_problem(struct reading *reading, struct fy_diag *diag, bool is_empty)
+// What libfyaml found. It gives no reason for an empty file and for bytes that are no text.
+static int yaml_problem(struct reading *reading, struct fy_diag *diag)
 {
     void *walk = NULL;
     const struct fy_diag_error *error = fy_diag_errors_iterate(diag, &walk);
 
     if (!error)
-        return node_problem(reading, NULL, "%s",
-                            is_empty ? "the file is empty" : "not readable as YAML");
+        return node_problem(reading, NULL, "no YAML document is in it");
     bytes_format(reading->problems, "%s:%d:%d: %s\n", reading->file, error->line, error->column,
                  error->msg);
     return -EINVAL;
@@ -331,15 +330,15 @@ static int document_read(struct reading *reading, struct str text, struct fy_dia
         return node_problem(reading, NULL, "out of memory");
     }
     document = fy_parse_load_document(parser);
-    failed = document ? root_read(reading, fy_document_root(document))
-                      : yaml_problem(reading, diag, !fy_parser_get_stream_error(parser));
+    failed =
+        document ? root_read(reading, fy_document_root(document)) : yaml_problem(reading, diag);
     if (document)
         second = fy_parse_load_document(parser);
     if (second)
         failed = node_problem(reading, fy_document_root(second),
                               "a second document: a configuration is one");
     else if (document && fy_parser_get_stream_error(parser))
-        failed = yaml_problem(reading, diag, false);
+        failed = yaml_problem(reading, diag);
     fy_parse_document_destroy(parser, second);
     fy_parse_document_destroy(parser, document);
     fy_parser_destroy(parser);

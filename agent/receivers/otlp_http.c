@@ -20,7 +20,7 @@
 #include "libtrace/otlp/json.h"
 #include "libtrace/otlp/response.h"
 
-enum { CONNECTION_MEMORY_BYTES = 32 * 1024, REQUEST_MS_MAX = 30 * 1000, IDLE_S_MAX = 60 };
+enum { CONNECTION_MEMORY_BYTES = 32 * 1024, IDLE_S_MAX = 60 };
 enum { BODY_FIRST_BYTES = 1 << 20 };
 
 // google.rpc.Code
@@ -39,6 +39,7 @@ struct otlp_http_receiver {
     uint64_t max_body_bytes;
     uint64_t max_held_bytes;
     uint64_t max_connections;
+    uint64_t request_ms;
     // Not settings.
     struct MHD_Daemon *daemon;
     struct http_guard *guard;
@@ -53,13 +54,16 @@ struct otlp_http_receiver {
 static const struct setting settings[] = {
     SETTING_ENDPOINT(struct otlp_http_receiver, endpoint, "127.0.0.1:4318", "Where to listen."),
     SETTING_LIST(struct otlp_http_receiver, allowed_hosts, "",
-                 "Host and Origin names allowed besides loopback's."),
+                 "Host and Origin names allowed besides loopback's; bound elsewhere, a list here "
+                 "closes the receiver to all other names."),
     SETTING_SIZE(struct otlp_http_receiver, "max_request_size", max_body_bytes, "64MiB",
                  "A larger body, also after decompression, is refused."),
     SETTING_SIZE(struct otlp_http_receiver, "max_memory", max_held_bytes, "256MiB",
                  "Bodies being read hold at most this much together; more is refused with 429."),
     SETTING_NUMBER(struct otlp_http_receiver, max_connections, "1024",
                    "More connections wait to be accepted."),
+    SETTING_DURATION(struct otlp_http_receiver, "request_timeout", request_ms, "30s",
+                     "A request that is not here whole by then ends with its connection."),
     SETTING_END,
 };
 
@@ -152,11 +156,15 @@ static bool signal_of_path(const char *path, enum signal *out_signal)
     return false;
 }
 
+// Before a body: in the encoding that was announced, in JSON when none was.
 static enum MHD_Result refuse_head(struct MHD_Connection *connection, enum agent_stat stat,
                                    unsigned code, int rpc_code, const char *message)
 {
+    const char *type = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Type");
+    const bool is_protobuf = type && media_is(type, "application/x-protobuf");
+
     stats_add(&agent_stats, stat, 1);
-    return refuse(connection, code, OTLP_JSON, rpc_code, message);
+    return refuse(connection, code, is_protobuf ? OTLP_PROTOBUF : OTLP_JSON, rpc_code, message);
 }
 
 // Room for more bytes within what all bodies together may hold.
@@ -357,7 +365,8 @@ static int otlp_http_open(void *self_, const struct outlet *outlet, struct why *
 {
     struct otlp_http_receiver *self = self_;
     struct http_guard_plan plan = {.allowed_hosts = self->allowed_hosts,
-                                   .request_ms = REQUEST_MS_MAX};
+                                   .is_host_required = self->allowed_hosts.len > 0,
+                                   .request_ms = self->request_ms};
     struct sockaddr_storage address;
     const int failed = endpoint_parse(self->endpoint, &address, &plan.is_loopback, why);
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD;
