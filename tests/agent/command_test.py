@@ -4,7 +4,9 @@
 import json
 import os
 import re
+import subprocess
 import sys
+import time
 
 from configured import JSON, Configured, eventually, run
 
@@ -12,7 +14,7 @@ PROGRAM = sys.argv[1]
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 COMMANDS = ["agent", "trace", "traces", "validate", "config", "doctor", "version"]
 SPAN = {"traceId": TRACE, "spanId": "0000000000000001", "name": "GET /orders", "kind": 2, "status": {"code": 2, "message": "no luck"},
-        "startTimeUnixNano": "1700000000000000000", "endTimeUnixNano": "1700000000050000000"}
+        "startTimeUnixNano": str(time.time_ns() - 10**9), "endTimeUnixNano": str(time.time_ns() - 10**9 + 50_000_000)}
 
 
 def spans(service, trace):
@@ -65,7 +67,6 @@ def version():
 def output_that_cannot_be_written():
     for command in (["version"], ["config", "print"], ["help"]):
         with open("/dev/full", "w", encoding="utf-8") as full:
-            import subprocess
             result = subprocess.run([PROGRAM, *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
             assert result.returncode == 1 and "could not be written" in result.stderr, (command, result)
 
