@@ -211,6 +211,7 @@ int traces_command(int argc, char **argv)
     percent_write(&path, options.fetch.service);
     bytes_add_byte(&path, '\0');
     if (path.is_failed) {
+        bytes_done(&path);
         fputs("throughline: --service: the name is too long\n", stderr);
         return EXIT_USAGE;
     }
