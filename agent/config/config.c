@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/config/node.h"
+#include "libtrace/otlp/json_text.h"
 
 enum { FILE_BYTES_MAX = 256 << 10 };
 
@@ -345,6 +346,29 @@ static int document_read(struct reading *reading, struct str text, struct fy_dia
     return failed;
 }
 
+// YAML 1.2, 5.1: printable characters in UTF-8. libfyaml does not come back from some that are not.
+static int text_check(struct reading *reading, struct str text)
+{
+    unsigned line = 1;
+    unsigned column = 1;
+
+    for (size_t at = 0; at < text.len;) {
+        const uint8_t byte = (uint8_t)text.at[at];
+        const size_t len = utf8_sequence_len(str_from(text, at));
+
+        if (len == 0 || byte == 0x7f ||
+            (byte < 0x20 && byte != '\t' && byte != '\n' && byte != '\r')) {
+            bytes_format(reading->problems, "%s:%u:%u: byte 0x%02x is not text in UTF-8\n",
+                         reading->file, line, column, byte);
+            return -EINVAL;
+        }
+        column = byte == '\n' ? 1 : column + 1;
+        line += byte == '\n';
+        at += len;
+    }
+    return 0;
+}
+
 int config_read(const char *file, struct str text, struct str data_dir, struct config **out_config,
                 struct bytes *out_problems)
 {
@@ -359,7 +383,9 @@ int config_read(const char *file, struct str text, struct str data_dir, struct c
     } else {
         fy_diag_set_collect_errors(diag, true);
         arena_init(&config->arena, 16 << 20);
-        failed = document_read(&reading, text, diag);
+        failed = text_check(&reading, text);
+        if (!failed)
+            failed = document_read(&reading, text, diag);
     }
     if (diag)
         fy_diag_destroy(diag);

@@ -20,7 +20,9 @@ CASES = [
     # Not YAML, or not one configuration.
     ("", [":1:1: no YAML document is in it"]),
     ("# only a comment\n", [":1:1: no YAML document is in it"]),
-    ("\xff\xfe\x00\x01", [":1:1: no YAML document is in it"]),
+    ("\xff\xfe\x00\x01", [":1:1: byte 0xff is not text in UTF-8"]),
+    (PARTS + "%\x00\x00\xc4", [":3:2: byte 0x00 is not text in UTF-8"]),
+    ("receivers: {otlp_http: {endpoint: \"\x1b[31m\"}}\n", [":1:36: byte 0x1b is not text in UTF-8"]),
     ("just text\n", [":1:1: a map with receivers, exporters and service was expected"]),
     ("- a\n- b\n", [":1:3: a map with receivers, exporters and service was expected"]),
     ("{}\n", [":1:1: service.pipelines: a map of pipelines was expected"]),
