@@ -25,6 +25,7 @@ static _Atomic uint32_t scope_entry;
 static _Atomic uint64_t next_tick_ns;
 static int agent_socket = -1;
 static bool is_disabled;
+static char socket_path[sizeof((struct sockaddr_un *)0)->sun_path];
 
 static struct str percent_decoded(struct arena *arena, struct str text)
 {
@@ -147,7 +148,12 @@ static void after_fork(void)
 static void first_use(void)
 {
     const char *disabled = getenv("OTEL_SDK_DISABLED");
+    const char *path = getenv("THROUGHLINE_SOCKET");
+    const struct str text = str_of(path && *path ? path : "/run/throughline/agent.sock");
 
+    // Read once: later the program may be changing its environment in another thread.
+    if (text.len < sizeof socket_path)
+        memcpy(socket_path, text.at, text.len);
     is_disabled = disabled && str_equal_nocase(str_of(disabled), STR("true"));
     pthread_atfork(NULL, NULL, after_fork);
 }
@@ -163,6 +169,8 @@ struct ring *hand_over_ring(uint32_t *out_scope)
     struct ring *ring = atomic_load_explicit(&shared_ring, memory_order_acquire);
 
     if (!ring && !hand_over_is_disabled()) {
+        const int saved = errno;
+
         pthread_mutex_lock(&lock);
         ring = atomic_load(&shared_ring);
         if (!ring) {
@@ -170,6 +178,7 @@ struct ring *hand_over_ring(uint32_t *out_scope)
             atomic_store(&shared_ring, ring);
         }
         pthread_mutex_unlock(&lock);
+        errno = saved;
     }
     *out_scope = atomic_load_explicit(&scope_entry, memory_order_relaxed);
     return ring;
@@ -177,14 +186,12 @@ struct ring *hand_over_ring(uint32_t *out_scope)
 
 static int agent_connect(void)
 {
-    const char *path = getenv("THROUGHLINE_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    const struct str text = str_of(path && *path ? path : "/run/throughline/agent.sock");
     int fd;
 
-    if (text.len >= sizeof address.sun_path)
+    if (!*socket_path)
         return -1;
-    memcpy(address.sun_path, text.at, text.len);
+    memcpy(address.sun_path, socket_path, sizeof address.sun_path);
     fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
         close(fd);

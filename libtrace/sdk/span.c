@@ -5,6 +5,7 @@
 
 #include <throughline/throughline.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -31,6 +32,8 @@ struct tl_span {
     enum tl_status status;
     uint64_t start_ns;
     uint32_t dropped_attributes;
+    uint32_t dropped_events;
+    uint32_t dropped_links;
     uint32_t name_len;
     char name[NAME_BYTES_MAX + 1];
     struct bytes body; // attributes, events, links, status message: encoded
@@ -63,6 +66,27 @@ __attribute__((constructor)) static void watch_forks(void)
     pthread_atfork(NULL, NULL, count_fork);
 }
 
+// Room in a buffer, without a trace in errno when there is none.
+static uint8_t *room_make(struct bytes *bytes, size_t more)
+{
+    const int saved = errno;
+    uint8_t *to = bytes_reserve(bytes, more);
+
+    errno = saved;
+    return to;
+}
+
+// How much of a text fits `most` bytes without cutting a character of UTF-8 in two: a request with
+// half a character is refused whole by strict readers.
+static size_t text_cut(const char *text, size_t len, size_t most)
+{
+    if (len <= most)
+        return len;
+    while (most && ((unsigned char)text[most] & 0xc0) == 0x80)
+        most--;
+    return most;
+}
+
 static uint64_t rotate(uint64_t value, int by)
 {
     return value << by | value >> (64 - by);
@@ -77,12 +101,15 @@ static uint64_t random_next(void)
 
     if (!thread.is_seeded ||
         thread.fork_count != atomic_load_explicit(&forks, memory_order_relaxed)) {
+        const int saved = errno;
+
         if (getrandom(s, sizeof thread.random, GRND_NONBLOCK) != sizeof thread.random) {
             s[0] ^= clock_unix_ns();
             s[1] ^= (uint64_t)(uintptr_t)&thread;
             s[2] ^= clock_mono_ns();
             s[3] |= 1;
         }
+        errno = saved;
         thread.is_seeded = true;
         thread.fork_count = atomic_load_explicit(&forks, memory_order_relaxed);
     }
@@ -112,6 +139,7 @@ static struct tl_span *span_take(void)
 {
     struct tl_span *span = thread.kept;
     struct bytes body;
+    int saved;
 
     if (span) {
         thread.kept = span->next;
@@ -122,11 +150,13 @@ static struct tl_span *span_take(void)
         span->body = body;
         return span;
     }
+    saved = errno;
     span = calloc(1, sizeof *span);
-    if (!span)
-        return NULL;
-    span->body.limit = BODY_BYTES_MAX;
-    bytes_reserve(&span->body, INLINE_BYTES);
+    if (span) {
+        span->body.limit = BODY_BYTES_MAX;
+        bytes_reserve(&span->body, INLINE_BYTES);
+    }
+    errno = saved;
     return span;
 }
 
@@ -189,9 +219,10 @@ struct tl_span *tl_span_start(const char *name, enum tl_kind kind, const struct 
         parent = &current;
     }
     span->has_parent = false;
-    span->kind = kind;
+    // A wire value of another size would spoil the records around it.
+    span->kind = kind >= TL_INTERNAL && kind <= TL_CONSUMER ? kind : TL_INTERNAL;
     span->status = TL_STATUS_UNSET;
-    span->dropped_attributes = 0;
+    span->dropped_attributes = span->dropped_events = span->dropped_links = 0;
     tl_span_name(span, name);
     id_make(span->context.span_id, 8);
     span->context.is_remote = false;
@@ -219,7 +250,7 @@ void tl_span_name(struct tl_span *span, const char *name)
 
     if (!span)
         return;
-    span->name_len = (uint32_t)(len < NAME_BYTES_MAX ? len : NAME_BYTES_MAX);
+    span->name_len = (uint32_t)text_cut(name, len, NAME_BYTES_MAX);
     if (span->name_len)
         memcpy(span->name, name, span->name_len);
 }
@@ -299,8 +330,7 @@ static uint32_t attributes_put(struct bytes *out, uint8_t number,
 
     for (size_t i = 0; i < count; i++) {
         const size_t room = attribute_room(&attributes[i]);
-        uint8_t *to =
-            out->capacity - out->len >= room ? out->at + out->len : bytes_reserve(out, room);
+        uint8_t *to = out->capacity - out->len >= room ? out->at + out->len : room_make(out, room);
 
         if (!to) {
             out->is_failed = false;
@@ -323,19 +353,39 @@ void tl_span_set_one(struct tl_span *span, struct tl_attribute attribute)
     tl_span_set(span, &attribute, 1);
 }
 
+// Adds an event or a link that is encoded; false, with nothing added, when there is no room.
+static bool part_add(struct tl_span *span, uint32_t number, struct bytes *part)
+{
+    const bool fits = !part->is_failed && span->body.len + part->len + 16 < BODY_BYTES_MAX &&
+                      room_make(&span->body, part->len + 16);
+
+    if (fits)
+        body_write(&span->body, number, bytes_str(part));
+    else
+        span->body.is_failed = false;
+    bytes_done(part);
+    return fits;
+}
+
 void tl_span_event(struct tl_span *span, const char *name, const struct tl_attribute *attributes,
                    size_t count)
 {
     struct bytes event = {.limit = BODY_BYTES_MAX};
+    uint32_t dropped;
 
     if (!span)
         return;
-    fixed64_write(&event, 1, clock_unix_ns());
-    body_write(&event, 2, str_of(name ? name : ""));
-    attributes_put(&event, 3, attributes, count);
-    if (span->body.len + event.len + 16 < BODY_BYTES_MAX)
-        body_write(&span->body, 11, bytes_str(&event));
-    bytes_done(&event);
+    if (room_make(&event, 256)) {
+        fixed64_write(&event, 1, clock_unix_ns());
+        body_write(&event, 2,
+                   (struct str){name, name ? text_cut(name, strlen(name), NAME_BYTES_MAX) : 0});
+        dropped = attributes_put(&event, 3, attributes, count);
+        if (dropped) {
+            tag_write(&event, 4, WIRE_VARINT);
+            varint_write(&event, dropped);
+        }
+    }
+    span->dropped_events += !part_add(span, 11, &event);
 }
 
 void tl_span_link(struct tl_span *span, const struct tl_context *to)
@@ -344,12 +394,12 @@ void tl_span_link(struct tl_span *span, const struct tl_context *to)
 
     if (!span || !to)
         return;
-    body_write(&link, 1, (struct str){(const char *)to->trace_id, 16});
-    body_write(&link, 2, (struct str){(const char *)to->span_id, 8});
-    fixed32_write(&link, 6, to->flags | 0x100u | (to->is_remote ? 0x200u : 0));
-    if (span->body.len + link.len + 16 < BODY_BYTES_MAX)
-        body_write(&span->body, 13, bytes_str(&link));
-    bytes_done(&link);
+    if (room_make(&link, 64)) {
+        body_write(&link, 1, (struct str){(const char *)to->trace_id, 16});
+        body_write(&link, 2, (struct str){(const char *)to->span_id, 8});
+        fixed32_write(&link, 6, to->flags | 0x100u | (to->is_remote ? 0x200u : 0));
+    }
+    span->dropped_links += !part_add(span, 13, &link);
 }
 
 void tl_span_status(struct tl_span *span, enum tl_status status, const char *message)
@@ -358,14 +408,15 @@ void tl_span_status(struct tl_span *span, enum tl_status status, const char *mes
     size_t len = 0;
     struct str text = str_of(status == TL_STATUS_ERROR && message ? message : "");
 
-    if (!span || status == TL_STATUS_UNSET)
+    if (!span || (status != TL_STATUS_OK && status != TL_STATUS_ERROR))
         return;
-    if (text.len > 1024)
-        text.len = 1024;
+    text.len = text_cut(text.at, text.len, 1024);
     head[len++] = 3 << 3 | WIRE_VARINT;
     head[len++] = (uint8_t)status;
-    if (span->body.len + text.len + 32 > BODY_BYTES_MAX)
+    if (!room_make(&span->body, text.len + 32)) {
+        span->body.is_failed = false;
         return;
+    }
     // Written again it merges: protobuf keeps the last value of each field.
     tag_write(&span->body, 15, WIRE_BYTES);
     varint_write(&span->body, len + (text.len ? 1 + varint_size(text.len) + text.len : 0));
@@ -380,6 +431,14 @@ static uint8_t *id_put(uint8_t *to, uint8_t number, const uint8_t *id, uint8_t l
     *to++ = len;
     memcpy(to, id, len);
     return to + len;
+}
+
+static uint8_t *count_put(uint8_t *to, uint8_t number, uint32_t count)
+{
+    if (!count)
+        return to;
+    *to++ = (uint8_t)(number << 3 | WIRE_VARINT);
+    return to + varint_put(to, count);
 }
 
 static uint8_t *time_put(uint8_t *to, uint8_t number, uint64_t ns)
@@ -407,10 +466,9 @@ static size_t head_put(uint8_t *start, const struct tl_span *span, uint64_t end_
     *to++ = (uint8_t)span->kind;
     to = time_put(to, 7, span->start_ns);
     to = time_put(to, 8, end_ns);
-    if (span->dropped_attributes) {
-        *to++ = 10 << 3 | WIRE_VARINT;
-        to += varint_put(to, span->dropped_attributes);
-    }
+    to = count_put(to, 10, span->dropped_attributes);
+    to = count_put(to, 12, span->dropped_events);
+    to = count_put(to, 14, span->dropped_links);
     // Field 16 needs two bytes of tag.
     to += varint_put(to, 16 << 3 | WIRE_FIXED32);
     memcpy(to, &flags, 4);

@@ -445,6 +445,54 @@ static void spans_outlive_a_killed_process(void **state)
     close(ready[1]);
 }
 
+static void what_finds_no_room_is_counted_on_its_span(void **state)
+{
+    uint32_t scope;
+    struct ring *ring = hand_over_ring(&scope);
+    struct ring_reader *reader = reader_of_ring(ring);
+    struct ended ended = {0};
+    char *big = calloc(1, 70001);
+    struct tl_attribute text;
+    char name[300] = "";
+    struct tl_span *span;
+
+    (void)state;
+    arena_init(&ended.arena, 0);
+    ring_reader_read(reader, 1 << 20, false, read_span, &ended);
+    ended.count = 0;
+    memset(big, 'x', 70000);
+    text = TL_STR("text", big + 69000);
+    memset(name, 'a', 254);
+    memcpy(name + 254, "\xc3\xa4", 3);
+    errno = 77;
+    span = tl_span_start(name, (enum tl_kind)200, NULL);
+    tl_span_set_one(span, TL_STR("big", big));
+    tl_span_set_one(span, TL_STR("small", "fits"));
+    tl_span_status(span, (enum tl_status)77, "none of these");
+    tl_span_event(span, big, NULL, 0);
+    for (int i = 0; i < 100; i++)
+        tl_span_event(span, "event", &text, 1);
+    for (int i = 0; i < 2000; i++)
+        tl_span_link(span, &(struct tl_context){.trace_id = {1}, .span_id = {2}});
+    tl_span_status(span, TL_STATUS_ERROR, big);
+    tl_span_end(span);
+    assert_int_equal(errno, 77);
+    ring_reader_read(reader, 1 << 20, false, read_span, &ended);
+    assert_int_equal(ended.count, 1);
+    assert_int_equal(ended.last.kind, SPAN_KIND_INTERNAL);
+    assert_int_equal(ended.last.name.len, 254);
+    assert_int_equal(ended.last.attributes.count, 1);
+    assert_int_equal(ended.last.dropped_attributes, 1);
+    assert_int_equal(ended.last.events[0].name.len, 255);
+    assert_int_equal(ended.last.event_count + ended.last.dropped_events, 101);
+    assert_true(ended.last.dropped_events > 0);
+    assert_int_equal(ended.last.link_count + ended.last.dropped_links, 2000);
+    assert_true(ended.last.dropped_links > 0);
+    arena_done(&ended.arena);
+    ring_reader_free(reader);
+    free(big);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -457,6 +505,7 @@ int main(void)
         cmocka_unit_test(hostile_tables_give_no_entry),
         cmocka_unit_test(a_writer_killed_inside_a_record_loses_that_one),
         cmocka_unit_test(spans_outlive_a_killed_process),
+        cmocka_unit_test(what_finds_no_room_is_counted_on_its_span),
     };
 
     setenv("THROUGHLINE_SOCKET", "/nonexistent/agent.sock", 1);

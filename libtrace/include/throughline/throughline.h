@@ -88,22 +88,25 @@ TL_API struct tl_span *tl_span_start(const char *name, enum tl_kind kind,
 // The end: the span is handed to the ring before this returns and survives the process from here.
 TL_API void tl_span_end(struct tl_span *span);
 
-// Several attributes in one call; a key given twice stands twice.
+// Several attributes in one call; a key given twice stands twice. Keys and text are UTF-8. What
+// does not fit 64 KiB, all of a span together, is dropped and counted on the span.
 TL_API void tl_span_set(struct tl_span *span, const struct tl_attribute *attributes, size_t count);
 TL_API void tl_span_set_one(struct tl_span *span, struct tl_attribute attribute);
 
+// Names of spans and events are kept to 255 bytes.
 TL_API void tl_span_name(struct tl_span *span, const char *name);
 TL_API void tl_span_event(struct tl_span *span, const char *name,
                           const struct tl_attribute *attributes, size_t count);
 TL_API void tl_span_link(struct tl_span *span, const struct tl_context *to);
 
-// `message` may be NULL and is kept with TL_STATUS_ERROR only.
+// `message` may be NULL and is kept with TL_STATUS_ERROR only, up to 1024 bytes.
 TL_API void tl_span_status(struct tl_span *span, enum tl_status status, const char *message);
 
 // The span's identity; all zero for NULL.
 TL_API struct tl_context tl_span_context(const struct tl_span *span);
 
-// The thread's current span. Put the former one back when done.
+// The thread's current span. Put the former one back when done; a span must not end in one thread
+// while it is current in another.
 TL_API struct tl_span *tl_current(void);
 TL_API struct tl_span *tl_current_set(struct tl_span *span);
 
