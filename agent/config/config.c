@@ -389,7 +389,7 @@ int config_read(const char *file, struct str text, struct str data_dir, struct c
     }
     if (diag)
         fy_diag_destroy(diag);
-    if (failed) {
+    if (failed || !config) {
         config_free(config);
         return failed;
     }

@@ -234,7 +234,7 @@ static bool is_eventfd(int fd)
 static int header_check(struct ring_reader *reader, struct why *why)
 {
     struct stat status;
-    const struct header *header = reader->header;
+    const struct header *header;
     const int seals = fcntl(reader->fd, F_GET_SEALS);
 
     if (seals < 0 || (seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW))

@@ -184,13 +184,13 @@ static bool scalar_write(struct conversion *to, enum field_type type)
     uint64_t value = 0;
     double number;
 
+    if (type != FIELD_BOOL && !number_take(to, type, &text))
+        return false;
     if (type == FIELD_BOOL) {
         text = json_peek(&to->tokens) == JSON_WORD ? json_plain_take(&to->tokens) : STR("");
         value = str_equal(text, STR("true"));
         if (!value && !str_equal(text, STR("false")))
             return false;
-    } else if (!number_take(to, type, &text)) {
-        return false;
     } else if (type == FIELD_DOUBLE) {
         number = double_of(text);
         memcpy(&value, &number, sizeof value);

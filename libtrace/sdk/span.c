@@ -251,7 +251,7 @@ void tl_span_name(struct tl_span *span, const char *name)
     if (!span)
         return;
     span->name_len = (uint32_t)text_cut(name, len, NAME_BYTES_MAX);
-    if (span->name_len)
+    if (name && span->name_len)
         memcpy(span->name, name, span->name_len);
 }
 

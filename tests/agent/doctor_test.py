@@ -116,6 +116,21 @@ def nobody(folder):
     assert checks["privileges"]["detail"].endswith("has no CAP_NET_ADMIN"), checks["privileges"]
 
 
+# A mount namespace without this kernel's BTF and without cgroup v2.
+WITHOUT = ["unshare", "--mount", "sh", "-c", """mount -t tmpfs none /sys/kernel/btf || exit 77
+awk '$3 == "cgroup2" {print $2}' /proc/mounts | xargs -r -n 1 umount -l
+exec "$@\"""", "sh"]
+
+
+def without_parts(folder):
+    if run(*WITHOUT, "true").returncode:
+        print("SKIPPED: no mount namespace can be made, BTF and cgroup v2 are not taken away")
+        return
+    checks, _ = doctor(configuration(folder, free_port(), free_port()), folder, before=WITHOUT)
+    assert checks["BTF"]["state"] == "missing" and "No such file" in checks["BTF"]["detail"], checks["BTF"]
+    assert checks["cgroup v2"]["state"] == "missing" and "mount -t cgroup2" in checks["cgroup v2"]["advice"], checks["cgroup v2"]
+
+
 def main():
     result = run(PROGRAM, "doctor", "-c", "/nonexistent")
     assert result.returncode == 2 and "No such file" in result.stderr
@@ -124,6 +139,7 @@ def main():
     running()
     if os.getuid() == 0:
         nobody(folder)
+        without_parts(folder)
     shutil.rmtree(folder)
 
 

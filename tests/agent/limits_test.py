@@ -156,6 +156,19 @@ service: {{pipelines: {{traces: {{receivers: [otlp_http], exporters: [otlp_http]
         assert agent.metric(COUNTER.format("requests")) == codes.count(200)
         agent.process.kill()
         agent.process.wait()
+    # Bodies that are being read have a limit together, too.
+    agent = Configured(PROGRAM, """
+receivers: {otlp_http: {endpoint: "127.0.0.1:OTLP", max_memory: 4MiB}}
+exporters: {store: {}}
+api: {endpoint: "127.0.0.1:API"}
+service: {pipelines: {traces: {receivers: [otlp_http], exporters: [store]}}}
+""")
+    assert agent.post(b"\x9a\x06\x80\x80\x40" + bytes(1 << 20), PROTOBUF).status == 200
+    answer = agent.post(b"\x9a\x06\x80\x80\x80\x04" + bytes(8 << 20), PROTOBUF)
+    assert answer.status == 429 and answer.getheader("Retry-After") and status_of(answer)[0] == 14, (answer.status, answer.data)
+    assert agent.metric(COUNTER.format("busy")) == 1
+    assert agent.post(b"", PROTOBUF).status == 200
+    agent.stop()
 
 
 def slow():

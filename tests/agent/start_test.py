@@ -115,18 +115,22 @@ def store():
     shutil.rmtree(agent.folder)
 
 
-def lesser():
-    """Not root, no capability, no place for the socket: the default configuration starts without those parts and says which
-    and why. In a network namespace of its own, because these are the default ports."""
-    if os.getuid() != 0:
-        skip("a network namespace needs root")
+# A mount namespace without this kernel's BTF and without cgroup v2.
+WITHOUT_BTF = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', "sh"]
+WITHOUT_CGROUP = ["unshare", "--mount", "sh", "-c",
+                  """awk '$3 == "cgroup2" {print $2}' /proc/mounts | xargs -r -n 1 umount -l; exec "$@\"""", "sh"]
+
+
+def goes_without(before, expected):
+    """The default configuration starts all the same, and says for each receiver in `expected` why it was left out. In a
+    network namespace of its own, because these are the default ports."""
     place = tempfile.mkdtemp(prefix="throughline-test-")
     os.chmod(place, 0o777)
     log = os.path.join(place, "log")
     # The socket's folder is a file: it can be made by nobody, root or not.
-    environment = dict(os.environ, THROUGHLINE_SOCKET="/dev/null/agent.sock")
+    environment = dict(os.environ, THROUGHLINE_SOCKET="/dev/null/agent.sock", THROUGHLINE_CGROUP=f"throughline-test-{os.getpid()}")
     with open(log, "w", encoding="utf-8") as file:
-        process = subprocess.Popen(["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", *NOBODY, PROGRAM, "agent",
+        process = subprocess.Popen(["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", *before, PROGRAM, "agent",
                                     "--data-dir", os.path.join(place, "data")], stderr=file, env=environment)
     try:
         def ready():
@@ -136,16 +140,28 @@ def lesser():
             return text
         text = eventually(ready)
         left_out = {line.split("receiver=")[1].split()[0]: line for line in text.splitlines() if "receiver.left_out" in line}
-        assert "Not a directory" in left_out["ring"], text
+        for receiver, words in expected.items():
+            assert words in left_out[receiver], text
         assert "receiver.open receiver=otlp_http" in text, text
-        if "ebpf" in run(PROGRAM, "config", "print").stdout:
-            assert "reason=\"" in left_out["ebpf"], text
         answer = run("nsenter", "--net", "-t", str(process.pid), "curl", "-s", "http://127.0.0.1:4320/health")
         assert answer.returncode == 0, answer
     finally:
         process.terminate()
         assert process.wait(30) == 0, open(log, encoding="utf-8").read()
     shutil.rmtree(place)
+    return {receiver: line.split("reason=")[1] for receiver, line in left_out.items()}
+
+
+def lesser():
+    """Not root, no capability, no BTF, no cgroup v2, no place for the socket."""
+    if os.getuid() != 0:
+        skip("a network namespace needs root")
+    has_ebpf = "ebpf" in run(PROGRAM, "config", "print").stdout
+    for before, words in ((NOBODY, ""), (["setpriv", "--bounding-set", "-all"], ""), (WITHOUT_BTF, "BTF"), (WITHOUT_CGROUP, "cgroup")):
+        if before[0] == "unshare" and run(*before, "true").returncode:
+            print("SKIPPED: no mount namespace can be made to take", words, "away")
+            continue
+        print(before[:3], goes_without(before, {"ring": "Not a directory", **({"ebpf": words} if has_ebpf else {})}))
 
 
 F_ADD_SEALS, SHRINK_AND_GROW, RING_BYTES = 1033, 2 | 4, 3 * 4096 + 65536 + 4096
