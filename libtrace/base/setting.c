@@ -3,6 +3,7 @@
 
 #include "libtrace/base/setting.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 
 struct unit {
@@ -66,6 +67,25 @@ static int read_bool(struct str value, bool *out_value, struct why *why)
     return 0;
 }
 
+// What can be listened on: nothing (every address), localhost, 127.0.0.1, [::1].
+static bool is_address(struct str host)
+{
+    uint8_t address[16];
+    char text[64] = "";
+
+    if (host.len == 0 || str_equal(host, STR("localhost")))
+        return true;
+    if (host.len >= sizeof text)
+        return false;
+    memcpy(text, host.at, host.len);
+    if (text[0] != '[')
+        return inet_pton(AF_INET, text, address) == 1;
+    if (text[host.len - 1] != ']')
+        return false;
+    text[host.len - 1] = '\0';
+    return inet_pton(AF_INET6, text + 1, address) == 1;
+}
+
 static int check_endpoint(struct str value, struct why *why)
 {
     size_t colon = value.len;
@@ -77,6 +97,9 @@ static int check_endpoint(struct str value, struct why *why)
         return why_fail(why, -EINVAL, "'%.*s' is not host:port", STR_ARGS(value));
     if (!str_to_u64(str_from(value, colon), &port) || port > UINT16_MAX)
         return why_fail(why, -EINVAL, "'%.*s' is not a port", STR_ARGS(str_from(value, colon)));
+    if (!is_address((struct str){value.at, colon - 1}))
+        return why_fail(why, -EINVAL, "'%.*s' is not an IP address or localhost", (int)(colon - 1),
+                        value.at);
     return 0;
 }
 

@@ -9,7 +9,7 @@
 
 enum setting_type {
     SETTING_TYPE_TEXT,     // struct str
-    SETTING_TYPE_ENDPOINT, // struct str, host:port
+    SETTING_TYPE_ENDPOINT, // struct str, address:port to listen on; localhost or none for all
     SETTING_TYPE_URL,      // struct str, http:// or https://
     SETTING_TYPE_BOOL,     // bool
     SETTING_TYPE_NUMBER,   // uint64_t
