@@ -343,21 +343,7 @@ const struct message *schema_request(enum signal signal)
     return &traces_request;
 }
 
-enum wire_type field_wire_type(enum field_type type)
+const struct message *schema_attribute(void)
 {
-    switch (type) {
-    case FIELD_STRING:
-    case FIELD_BYTES:
-    case FIELD_ID:
-    case FIELD_MESSAGE:
-        return WIRE_BYTES;
-    case FIELD_FIXED32:
-        return WIRE_FIXED32;
-    case FIELD_FIXED64:
-    case FIELD_SFIXED64:
-    case FIELD_DOUBLE:
-        return WIRE_FIXED64;
-    default:
-        return WIRE_VARINT;
-    }
+    return &key_value;
 }

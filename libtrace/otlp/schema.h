@@ -48,6 +48,9 @@ struct message {
 // Export...ServiceRequest of that signal.
 const struct message *schema_request(enum signal signal);
 
+// KeyValue.
+const struct message *schema_attribute(void);
+
 // Inline: every field of every record passes here.
 static inline const struct field *message_field(const struct message *message, uint64_t number)
 {
@@ -56,4 +59,18 @@ static inline const struct field *message_field(const struct message *message, u
     return &message->fields[message->field_of[number] - 1];
 }
 
-enum wire_type field_wire_type(enum field_type type);
+static inline enum wire_type field_wire_type(enum field_type type)
+{
+    static const uint8_t wires[] = {
+        [FIELD_STRING] = WIRE_BYTES,     [FIELD_BYTES] = WIRE_BYTES,
+        [FIELD_ID] = WIRE_BYTES,         [FIELD_BOOL] = WIRE_VARINT,
+        [FIELD_UINT32] = WIRE_VARINT,    [FIELD_INT32] = WIRE_VARINT,
+        [FIELD_SINT32] = WIRE_VARINT,    [FIELD_ENUM] = WIRE_VARINT,
+        [FIELD_INT64] = WIRE_VARINT,     [FIELD_UINT64] = WIRE_VARINT,
+        [FIELD_FIXED32] = WIRE_FIXED32,  [FIELD_FIXED64] = WIRE_FIXED64,
+        [FIELD_SFIXED64] = WIRE_FIXED64, [FIELD_DOUBLE] = WIRE_FIXED64,
+        [FIELD_MESSAGE] = WIRE_BYTES,
+    };
+
+    return (enum wire_type)wires[type];
+}

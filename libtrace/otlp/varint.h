@@ -7,24 +7,29 @@
 #include "libtrace/base/reader.h"
 #include "libtrace/otlp/schema.h"
 
+// What varint_read does not do in line: the value that begins at `at`, and where it ends (NULL: the
+// bytes end before it does, or it is longer than ten).
+uint64_t varint_read_long(const uint8_t *at, const uint8_t *end, const uint8_t **out_at);
+
 // protobuf encoding: at most ten bytes, seven bits each, the lowest first.
 static inline uint64_t varint_read(struct reader *reader)
 {
-    uint64_t value = 0;
+    const uint8_t *at = reader->at;
+    const uint8_t *after;
+    uint64_t value;
 
-    if (reader->at < reader->end && *reader->at < 0x80)
-        return *reader->at++;
-    for (unsigned shift = 0; shift < 70 && reader->at < reader->end; shift += 7) {
-        const uint8_t byte = *reader->at++;
-
-        if (shift < 64)
-            value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80)
-            return value;
+    if (at < reader->end && at[0] < 0x80) {
+        reader->at = at + 1;
+        return at[0];
     }
-    reader->is_failed = true;
-    reader->at = reader->end;
-    return 0;
+    if (reader_left(reader) >= 2 && at[1] < 0x80) {
+        reader->at = at + 2;
+        return (at[0] & 0x7fu) | (uint64_t)at[1] << 7;
+    }
+    value = varint_read_long(at, reader->end, &after);
+    reader->is_failed |= !after;
+    reader->at = after ? after : reader->end;
+    return value;
 }
 
 // Writes at `to` (ten bytes at most) and returns how many.
