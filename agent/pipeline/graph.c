@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "agent/log.h"
+#include "agent/memory.h"
 #include "agent/stats.h"
 #include "agent/store/store_exporter.h"
 #include "libtrace/flow/peers.h"
@@ -196,6 +197,7 @@ int graph_start(struct config *config, struct graph **out_graph, struct why *why
     for (size_t i = 0; !failed && i < config->receiver_count; i++) {
         if (config->receivers[i].is_used)
             failed = source_open(graph, i, why);
+    memory_keep();
     }
     if (failed) {
         graph_stop(graph, 0);

@@ -13,6 +13,7 @@
 
 #include "agent/api/http_guard.h"
 #include "agent/log.h"
+#include "agent/memory.h"
 #include "agent/stats.h"
 #include "exporters/compress.h"
 #include "libtrace/base/clock.h"
@@ -20,8 +21,8 @@
 #include "libtrace/otlp/json.h"
 #include "libtrace/otlp/response.h"
 
-enum { CONNECTION_MEMORY_BYTES = 32 * 1024, IDLE_S_MAX = 60 };
-enum { BODY_FIRST_BYTES = 1 << 20 };
+enum { CONNECTION_MEMORY_BYTES = 64 * 1024, IDLE_S_MAX = 60 };
+enum { BODY_FIRST_BYTES = 1 << 20, ROOM_MS_MAX = 100 };
 
 // google.rpc.Code
 enum {
@@ -367,6 +368,7 @@ static int otlp_http_open(void *self_, const struct outlet *outlet, struct why *
     struct http_guard_plan plan = {.allowed_hosts = self->allowed_hosts,
                                    .is_host_required = self->allowed_hosts.len > 0,
                                    .request_ms = self->request_ms};
+    struct memory_rest rest = {0};
     struct sockaddr_storage address;
     const int failed = endpoint_parse(self->endpoint, &address, &plan.is_loopback, why);
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD;
@@ -375,6 +377,7 @@ static int otlp_http_open(void *self_, const struct outlet *outlet, struct why *
         return why_prefix(why, failed, "endpoint");
     if (address.ss_family == AF_INET6)
         flags |= MHD_USE_IPv6;
+        memory_rest(&rest, stats_get(&agent_stats, AGENT_otlp_http_requests));
     self->outlet = outlet;
     self->guard = http_guard_new(&plan);
     if (!self->guard)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Doubles until the limit. On failure what is already there stays readable.
+// Doubles until the limit, or takes what is asked for where that is more. On failure what is
+// already there stays readable.
 
 #include "libtrace/base/bytes.h"
 
@@ -16,7 +17,7 @@ void bytes_done(struct bytes *bytes)
 uint8_t *bytes_reserve(struct bytes *bytes, size_t more)
 {
     const size_t limit = bytes->limit ? bytes->limit : SIZE_MAX / 2;
-    size_t capacity = bytes->capacity ? bytes->capacity : 256;
+    size_t capacity = bytes->capacity ? bytes->capacity * 2 : 256;
     uint8_t *grown;
 
     if (bytes->is_failed || more > limit || bytes->len > limit - more) {
@@ -25,8 +26,8 @@ uint8_t *bytes_reserve(struct bytes *bytes, size_t more)
     }
     if (bytes->at && bytes->capacity - bytes->len >= more)
         return bytes->at + bytes->len;
-    while (capacity < bytes->len + more)
-        capacity *= 2;
+    if (capacity < bytes->len + more)
+        capacity = bytes->len + more;
     if (capacity > limit)
         capacity = limit;
     grown = realloc(bytes->at, capacity);
