@@ -59,6 +59,16 @@ static int push(void *self, struct batch *batch, uint32_t *out_wait_ms)
     return failed;
 }
 
+static int await_room(void *self, enum signal signal, size_t bytes, uint64_t deadline_mono_ns)
+{
+    const struct source *source = self;
+    int failed = 0;
+
+    for (size_t i = 0; i < source->queue_counts[signal] && !failed; i++)
+        failed = queue_await_room(source->queues[signal][i], bytes, deadline_mono_ns);
+    return failed;
+}
+
 static void tell(void *self, const char *event, const struct batch *batch, uint32_t wait_ms,
                  const struct why *why)
 {
@@ -164,7 +174,8 @@ static int source_open(struct graph *graph, size_t index, struct why *why)
     int failed;
 
     source->component = component;
-    source->outlet = (struct outlet){.self = source, .push = push, .peers = graph->peers};
+    source->outlet = (struct outlet){
+        .self = source, .peers = graph->peers, .push = push, .await_room = await_room};
     source_route(graph, source, index);
     failed = component->receiver->open(component->self, &source->outlet, why);
     if (failed && may_go_without(graph->config, failed)) {
@@ -186,6 +197,7 @@ int graph_start(struct config *config, struct graph **out_graph, struct why *why
 
     if (!graph)
         return why_fail(why, -ENOMEM, "out of memory");
+    memory_keep();
     graph->config = config;
     graph->peers = peers_new();
     if (!graph->peers)
@@ -197,7 +209,6 @@ int graph_start(struct config *config, struct graph **out_graph, struct why *why
     for (size_t i = 0; !failed && i < config->receiver_count; i++) {
         if (config->receivers[i].is_used)
             failed = source_open(graph, i, why);
-    memory_keep();
     }
     if (failed) {
         graph_stop(graph, 0);

@@ -45,7 +45,9 @@ struct otlp_http_receiver {
     struct MHD_Daemon *daemon;
     struct http_guard *guard;
     const struct outlet *outlet;
-    size_t held_bytes; // capacity of all bodies being read; the server's thread alone
+    // The server's thread alone.
+    size_t held_bytes; // capacity of all bodies being read
+    bool is_stalled[SIGNAL_COUNT];
     pthread_t sweeper;
     pthread_mutex_t lock;
     pthread_cond_t stopping;
@@ -262,15 +264,34 @@ static enum MHD_Result refuse_push(struct MHD_Connection *connection, enum otlp_
                   "the queue is full");
 }
 
+// A queue that its exporter empties has room again in milliseconds: to wait for that costs less
+// than to refuse and to receive the same again. A queue that gave none in time is not waited for
+// until it takes something, so that a dead destination holds up the other requests but once.
+static int hand_in(struct otlp_http_receiver *self, struct request *request, size_t records)
+{
+    const uint64_t now_ns = clock_mono_ns();
+    bool *is_stalled = &self->is_stalled[request->signal];
+    const uint64_t until_ns = *is_stalled ? now_ns : now_ns + ROOM_MS_MAX * NS_PER_MS;
+    const size_t wire_bytes = request->body.len;
+    struct batch *batch =
+        batch_new(request->signal, request->body.at, wire_bytes, records, clock_unix_ns());
+    uint32_t wait_ms = 0;
+
+    request->body = (struct bytes){0};
+    if (!batch)
+        return -ENOMEM;
+    *is_stalled =
+        self->outlet->await_room(self->outlet->self, request->signal, wire_bytes, until_ns) != 0;
+    return outlet_push(self->outlet, batch, &wait_ms);
+}
+
 static enum MHD_Result finish(struct otlp_http_receiver *self, struct MHD_Connection *connection,
                               struct request *request)
 {
     struct bytes body = {0};
     struct why why = {""};
     size_t records = 0;
-    uint32_t wait_ms = 0;
     size_t wire_bytes;
-    struct batch *batch;
     int failed;
 
     self->held_bytes -= request->body.capacity;
@@ -294,11 +315,8 @@ static enum MHD_Result finish(struct otlp_http_receiver *self, struct MHD_Connec
                       why.text);
     }
     wire_bytes = request->body.len;
-    if (records) {
-        batch = batch_new(request->signal, request->body.at, wire_bytes, records, clock_unix_ns());
-        request->body = (struct bytes){0};
-        failed = batch ? outlet_push(self->outlet, batch, &wait_ms) : -ENOMEM;
-    }
+    if (records)
+        failed = hand_in(self, request, records);
     if (failed)
         return refuse_push(connection, request->encoding, failed);
     stats_add(&agent_stats, AGENT_otlp_http_requests, 1);
@@ -348,6 +366,7 @@ static void ended(void *self_, struct MHD_Connection *connection, void **request
 static void *sweep(void *self_)
 {
     struct otlp_http_receiver *self = self_;
+    struct memory_rest rest = {0};
 
     pthread_mutex_lock(&self->lock);
     while (!self->is_stopping) {
@@ -357,6 +376,7 @@ static void *sweep(void *self_)
         until.tv_sec++;
         pthread_cond_timedwait(&self->stopping, &self->lock, &until);
         stats_add(&agent_stats, AGENT_otlp_http_slow, http_guard_sweep(self->guard));
+        memory_rest(&rest, stats_get(&agent_stats, AGENT_otlp_http_requests));
     }
     pthread_mutex_unlock(&self->lock);
     return NULL;
@@ -368,7 +388,6 @@ static int otlp_http_open(void *self_, const struct outlet *outlet, struct why *
     struct http_guard_plan plan = {.allowed_hosts = self->allowed_hosts,
                                    .is_host_required = self->allowed_hosts.len > 0,
                                    .request_ms = self->request_ms};
-    struct memory_rest rest = {0};
     struct sockaddr_storage address;
     const int failed = endpoint_parse(self->endpoint, &address, &plan.is_loopback, why);
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD;
@@ -377,7 +396,6 @@ static int otlp_http_open(void *self_, const struct outlet *outlet, struct why *
         return why_prefix(why, failed, "endpoint");
     if (address.ss_family == AF_INET6)
         flags |= MHD_USE_IPv6;
-        memory_rest(&rest, stats_get(&agent_stats, AGENT_otlp_http_requests));
     self->outlet = outlet;
     self->guard = http_guard_new(&plan);
     if (!self->guard)

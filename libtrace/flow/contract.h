@@ -17,6 +17,8 @@ struct outlet {
     // -EOPNOTSUPP: no pipeline takes this signal from this receiver.
     // Takes the reference whatever it returns.
     int (*push)(void *self, struct batch *batch, uint32_t *out_wait_ms);
+    // Waits for room in every queue of this signal: 0, or -EAGAIN when the time comes first.
+    int (*await_room)(void *self, enum signal signal, size_t bytes, uint64_t deadline_mono_ns);
 };
 
 static inline int outlet_push(const struct outlet *outlet, struct batch *batch,

@@ -14,6 +14,8 @@ enum { MERGE_MAX = 4096 };
 struct queue {
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    pthread_cond_t emptied; // for those who wait for room
+    size_t room_waiters;
     struct queue_limits limits;
     struct batch **slots;
     size_t capacity; // a power of two
@@ -48,6 +50,7 @@ struct queue *queue_new(const struct queue_limits *limits)
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&queue->changed, &attributes);
+    pthread_cond_init(&queue->emptied, &attributes);
     pthread_condattr_destroy(&attributes);
     return queue;
 }
@@ -66,6 +69,7 @@ void queue_free(struct queue *queue)
         batch_unref(slot_at(queue, i));
     }
     pthread_cond_destroy(&queue->changed);
+    pthread_cond_destroy(&queue->emptied);
     pthread_mutex_destroy(&queue->lock);
     free(queue->slots);
     free(queue);
@@ -98,6 +102,12 @@ static bool should_wake(const struct queue *queue, const struct batch *newest)
             batch_signal(newest) != batch_signal(slot_at(queue, 0)));
 }
 
+// One batch larger than the limit may still pass an empty queue: else it never could.
+static bool has_room(const struct queue *queue, size_t bytes)
+{
+    return queue->count == 0 || queue->bytes + bytes <= queue->limits.max_bytes;
+}
+
 int queue_push(struct queue *queue, struct batch *batch)
 {
     const size_t bytes = batch_bytes(batch);
@@ -106,8 +116,7 @@ int queue_push(struct queue *queue, struct batch *batch)
     pthread_mutex_lock(&queue->lock);
     if (queue->is_closed)
         failed = -ESHUTDOWN;
-    // One batch larger than the limit may still pass an empty queue: else it never could.
-    else if ((queue->count && queue->bytes + bytes > queue->limits.max_bytes) || !grow(queue))
+    else if (!has_room(queue, bytes) || !grow(queue))
         failed = -EAGAIN;
     if (!failed) {
         queue->slots[(queue->head + queue->count) & (queue->capacity - 1)] = batch;
@@ -123,6 +132,27 @@ int queue_push(struct queue *queue, struct batch *batch)
         batch_unref(batch);
     }
     return failed;
+}
+
+static struct timespec time_of(uint64_t mono_ns)
+{
+    return (struct timespec){(time_t)(mono_ns / NS_PER_SECOND), (long)(mono_ns % NS_PER_SECOND)};
+}
+
+int queue_await_room(struct queue *queue, size_t bytes, uint64_t deadline_mono_ns)
+{
+    const struct timespec until = time_of(deadline_mono_ns);
+    bool is_late = false;
+    bool can_push;
+
+    pthread_mutex_lock(&queue->lock);
+    queue->room_waiters++;
+    while (!queue->is_closed && !has_room(queue, bytes) && !is_late)
+        is_late = pthread_cond_timedwait(&queue->emptied, &queue->lock, &until) == ETIMEDOUT;
+    queue->room_waiters--;
+    can_push = queue->is_closed || has_room(queue, bytes);
+    pthread_mutex_unlock(&queue->lock);
+    return can_push ? 0 : -EAGAIN;
 }
 
 // How many of the oldest batches one result may hold: one signal, within the limits.
@@ -165,8 +195,7 @@ static size_t smaller(size_t a, size_t b)
 // false when that time has come.
 static bool wait_until(struct queue *queue, const struct take_limits *limits, uint64_t mono_ns)
 {
-    const struct timespec until = {(time_t)(mono_ns / NS_PER_SECOND),
-                                   (long)(mono_ns % NS_PER_SECOND)};
+    const struct timespec until = time_of(mono_ns);
     const size_t records = limits->max_records ? limits->max_records : SIZE_MAX;
     const size_t bytes = limits->max_bytes ? limits->max_bytes : SIZE_MAX;
     const bool is_first = queue->waiters++ == 0;
@@ -203,6 +232,8 @@ static struct batch *take_parts(struct queue *queue, size_t count)
     alone = slot_at(queue, 0);
     queue->head = (queue->head + count) & (queue->capacity - 1);
     queue->count -= count;
+    if (queue->room_waiters)
+        pthread_cond_broadcast(&queue->emptied);
     if (parts) {
         alone = batch_merge(parts, count);
         free(parts);
@@ -255,6 +286,7 @@ void queue_close(struct queue *queue)
     pthread_mutex_lock(&queue->lock);
     queue->is_closed = true;
     pthread_cond_broadcast(&queue->changed);
+    pthread_cond_broadcast(&queue->emptied);
     pthread_mutex_unlock(&queue->lock);
 }
 

@@ -26,6 +26,10 @@ void queue_free(struct queue *queue);
 // 0, -EAGAIN (full) or -ESHUTDOWN (closed). Takes the reference whatever it returns.
 int queue_push(struct queue *queue, struct batch *batch);
 
+// Waits until that many more bytes have room, or the queue is closed: 0; -EAGAIN when the time
+// comes first. Between this and a push another thread may fill the queue again.
+int queue_await_room(struct queue *queue, size_t bytes, uint64_t deadline_mono_ns);
+
 // Blocks until a merged batch is ready by the limits, or the queue is closed (then what is left, as
 // long as there is any), or `deadline_mono_ns` has come (0: none). NULL: nothing came.
 // All parts of one result have the same signal.

@@ -92,6 +92,30 @@ static void a_take_returns_at_its_deadline(void **state)
     queue_free(queue);
 }
 
+static void *take_one(void *queue)
+{
+    batch_unref(queue_take(queue, &(struct take_limits){.max_records = 1}, 0));
+    return NULL;
+}
+
+static void waiting_for_room_ends_when_something_is_taken(void **state)
+{
+    struct queue *queue = queue_new(&(struct queue_limits){.max_bytes = 100});
+    pthread_t taker;
+
+    (void)state;
+    queue_push(queue, batch_of(SIGNAL_TRACES, 60, 1));
+    assert_int_equal(queue_await_room(queue, 40, clock_mono_ns()), 0);
+    assert_int_equal(queue_await_room(queue, 41, clock_mono_ns() + NS_PER_MS), -EAGAIN);
+    pthread_create(&taker, NULL, take_one, queue);
+    assert_int_equal(queue_await_room(queue, 41, clock_mono_ns() + 60 * NS_PER_SECOND), 0);
+    pthread_join(taker, NULL);
+    queue_push(queue, batch_of(SIGNAL_TRACES, 60, 1));
+    queue_close(queue);
+    assert_int_equal(queue_await_room(queue, 41, clock_mono_ns() + 60 * NS_PER_SECOND), 0);
+    queue_free(queue);
+}
+
 static void waits_double_stay_below_the_cap_and_never_reach_zero(void **state)
 {
     const struct retry_policy policy = {.first_ms = 100, .max_ms = 1000};
@@ -212,6 +236,7 @@ int main(void)
         cmocka_unit_test(taking_merges_up_to_the_limits_and_one_signal),
         cmocka_unit_test(a_closed_queue_gives_what_is_left_without_waiting),
         cmocka_unit_test(a_take_returns_at_its_deadline),
+        cmocka_unit_test(waiting_for_room_ends_when_something_is_taken),
         cmocka_unit_test(waits_double_stay_below_the_cap_and_never_reach_zero),
         cmocka_unit_test(sender_retries_until_delivered),
         cmocka_unit_test(what_is_refused_is_counted_not_retried),
