@@ -39,7 +39,8 @@ static inline uint64_t floor_clock(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-#define FLOOR_PUT(to, literal) (memcpy((to), literal, sizeof literal - 1), (to) + sizeof literal - 1)
+#define FLOOR_PUT(to, literal)                                                                     \
+    (memcpy((to), literal, sizeof literal - 1), (to) + sizeof literal - 1)
 #define FLOOR_PUT_WORD(to, word) (memcpy((to), &(word), 8), (to) + 8)
 
 // Returns where the span ends.
