@@ -1,23 +1,25 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""OTLP/HTTP in -> batch -> OTLP/HTTP out: CPU-seconds per million spans of ours, the collector and a floor.
-usage: passthrough.py FOLDER PROGRAM SINK COLLECTOR|- REASON
-Load and sink run on the last CPU, the agent on the first. Rows: name, ours, peer, ratio."""
+"""OTLP/HTTP in -> batch -> OTLP/HTTP out: CPU-seconds per million spans and memory of ours, the collector and two floors.
+usage: passthrough.py FOLDER PROGRAM SINK FLOOR COLLECTOR|- REASON
+Load and sink run on the last CPU, the agent on the first; every round measures each program once. Rows: name, ours, peer, ratio."""
+import http.client
 import json
 import os
 import shutil
 import signal
+import statistics
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 
-FOLDER, PROGRAM, SINK, COLLECTOR, REASON = sys.argv[1:6]
+FOLDER, PROGRAM, SINK, FLOOR, COLLECTOR, REASON = sys.argv[1:7]
 SECONDS = int(os.environ.get("SECONDS_PER_RUN", "10"))
 RUNS = int(os.environ.get("RUNS", "3"))
 SPANS = 100
+COUNTED = 20 * 82  # requests sent one by one, to know exactly what comes out of what goes in
 TICKS = os.sysconf("SC_CLK_TCK")
 CPUS = sorted(os.sched_getaffinity(0))
 PAYLOAD = os.path.join(FOLDER, "payload.pb")
@@ -53,6 +55,7 @@ def free_port():
 
 def start(command, port, cpu, log):
     process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True,
+                               env=dict(os.environ, THROUGHLINE_SOCKET=os.path.join(FOLDER, "agent.sock")),
                                preexec_fn=lambda: os.sched_setaffinity(0, {cpu}))
     deadline = time.time() + 30
     while True:
@@ -89,8 +92,11 @@ def memory_mb(pid, key):
 
 
 def counts(port):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
-        return json.load(answer)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/")
+    result = json.load(connection.getresponse())
+    connection.close()
+    return result
 
 
 def settled(port):
@@ -104,6 +110,19 @@ def settled(port):
     return last
 
 
+def send_counted(port):
+    with open(PAYLOAD, "rb") as file:
+        body = file.read()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    for _ in range(COUNTED):
+        connection.request("POST", "/v1/traces", body, {"Content-Type": "application/x-protobuf"})
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status != 200:
+            raise SystemExit(f"answered {answer.status}")
+    connection.close()
+
+
 def load(port, seconds):
     """Spans accepted."""
     script = os.path.join(FOLDER, "post.lua")
@@ -112,50 +131,66 @@ def load(port, seconds):
     return int(next(line for line in run.stdout.splitlines() if line.startswith("ACCEPTED")).split()[1]) * SPANS
 
 
+def figures(agent, port, sink_port):
+    spans = COUNTED * SPANS
+    time.sleep(2)
+    idle_mb = memory_mb(agent.pid, "VmRSS")
+    before = settled(sink_port)
+    send_counted(port)
+    after = settled(sink_port)
+    load(port, 2)
+    settled(sink_port)
+    began = cpu_seconds(agent.pid)
+    accepted = load(port, SECONDS)
+    settled(sink_port)
+    used = cpu_seconds(agent.pid) - began
+    return {"cpu": used / accepted * 1e6, "idle": idle_mb, "peak": memory_mb(agent.pid, "VmHWM"), "accepted": accepted,
+            "out": (after["wire"] - before["wire"]) / spans,
+            "missing": spans - (after["plain"] - before["plain"]) * SPANS / os.path.getsize(PAYLOAD)}
+
+
 def measure(kind, compression):
     folder = tempfile.mkdtemp(dir=FOLDER)
     port, sink_port = free_port(), free_port()
-    text = {"ours": OURS, "theirs": THEIRS, "floor": NGINX}[kind].format(port=port, sink=sink_port, compression=compression, folder=folder)
     config = os.path.join(folder, "config.yaml")
+    command = {"ours": [PROGRAM, "agent", "-c", config, "--data-dir", folder], "theirs": [COLLECTOR, "--config", config],
+               "nginx": ["nginx", "-c", config, "-p", folder], "floor": [FLOOR, str(port), str(sink_port)]}[kind]
+    text = {"ours": OURS, "theirs": THEIRS, "nginx": NGINX, "floor": ""}[kind]
     with open(config, "w", encoding="utf-8") as file:
-        file.write(text)
-    command = {"ours": [PROGRAM, "agent", "-c", config], "theirs": [COLLECTOR, "--config", config],
-               "floor": ["nginx", "-c", config, "-p", folder]}[kind]
+        file.write(text.format(port=port, sink=sink_port, compression=compression, folder=folder))
+    started = []
     with open(os.path.join(FOLDER, kind + ".log"), "a", encoding="utf-8") as log:
-        sink = start([SINK, str(sink_port)], sink_port, CPUS[-1], log)
-        agent = start(command, port, CPUS[0], log)
         try:
-            idle_mb = memory_mb(agent.pid, "VmRSS")
-            load(port, 2)
-            before, began = settled(sink_port), cpu_seconds(agent.pid)
-            accepted = load(port, SECONDS)
-            after, used = settled(sink_port), cpu_seconds(agent.pid) - began
-            size = os.path.getsize(PAYLOAD) / SPANS
-            delivered = (after["plain"] - before["plain"]) / size
-            return {"cpu": used / accepted * 1e6, "idle": idle_mb, "peak": memory_mb(agent.pid, "VmHWM"), "accepted": accepted,
-                    "missing": accepted - round(delivered), "out": (after["wire"] - before["wire"]) / max(1, delivered)}
+            started.append(start([SINK, str(sink_port)], sink_port, CPUS[-1], log))
+            started.append(start(command, port, CPUS[0], log))
+            result = figures(started[1], port, sink_port)
         finally:
-            for each in (agent, sink):
+            for each in reversed(started):
                 each.send_signal(signal.SIGTERM)
                 try:
                     each.wait(20)
                 except subprocess.TimeoutExpired:
                     each.kill()
+                    each.wait()
             shutil.rmtree(folder, ignore_errors=True)
+    print("#", kind, compression, json.dumps(result), file=sys.stderr, flush=True)
+    return result
 
 
-def median(kind, compression):
-    runs = sorted((measure(kind, compression) for _ in range(RUNS)), key=lambda run: run["cpu"])
-    for run in runs:
-        print("#", kind, compression, json.dumps(run), file=sys.stderr)
-    return runs[len(runs) // 2]
+def medians(kinds, compression):
+    """kind -> figure -> median; the kinds take turns, so that a busy machine troubles all alike."""
+    runs = {kind: [] for kind in kinds}
+    for _ in range(RUNS):
+        for kind in kinds:
+            runs[kind].append(measure(kind, compression))
+    return {kind: {figure: statistics.median(run[figure] for run in runs[kind]) for figure in runs[kind][0]} for kind in kinds}
 
 
-def row(name, ours, peer, unit, digits=2):
+def row(name, ours, peer, unit, digits):
     if peer is None:
-        print(f"{name}\t{ours:.{digits}f} {unit}\t-\t-")
+        print(f"{name}\t{ours:.{digits}f} {unit}\t-\t-", flush=True)
     else:
-        print(f"{name}\t{ours:.{digits}f} {unit}\t{peer:.{digits}f} {unit}\t{ours / peer:.3f}")
+        print(f"{name}\t{ours:.{digits}f} {unit}\t{peer:.{digits}f} {unit}\t{ours / peer:.3f}", flush=True)
 
 
 def main():
@@ -164,20 +199,18 @@ def main():
 wrk.method = "POST"; wrk.headers["Content-Type"] = "application/x-protobuf"
 function done(summary) io.write(string.format("ACCEPTED %d\\n", summary.requests - summary.errors.status)) end
 """)
-    has_peer = COLLECTOR != "-"
-    if not has_peer:
+    peers = [] if COLLECTOR == "-" else ["theirs"]
+    if not peers:
         print(f"# no collector: {REASON}")
-    for compression in ("none", "gzip"):
-        ours = median("ours", compression)
-        theirs = median("theirs", compression) if has_peer else None
-        name = "passthrough_" + ("plain" if compression == "none" else compression)
-        row(name + "_cpu", ours["cpu"], theirs and theirs["cpu"], "s/M", 3)
-        row(name + "_out", ours["out"], theirs and theirs["out"], "B/span", 1)
-        row(name + "_idle", ours["idle"], theirs and theirs["idle"], "MB", 1)
-        row(name + "_peak", ours["peak"], theirs and theirs["peak"], "MB", 1)
-        row(name + "_missing", ours["missing"], None, "span", 0)
-        if compression == "none" and shutil.which("nginx"):
-            row("passthrough_plain_floor_cpu", ours["cpu"], median("floor", "none")["cpu"], "s/M", 3)
+    floors = ["floor"] + (["nginx"] if shutil.which("nginx") else [])
+    for compression, name in (("none", "passthrough_plain"), ("gzip", "passthrough_gzip")):
+        found = medians(["ours"] + peers + (floors if compression == "none" else []), compression)
+        ours, theirs = found["ours"], found.get("theirs")
+        for figure, unit, digits in (("cpu", "s/M", 3), ("out", "B/span", 2), ("idle", "MB", 1), ("peak", "MB", 1)):
+            row(f"{name}_{figure}", ours[figure], theirs and theirs[figure], unit, digits)
+        row(f"{name}_missing", ours["missing"], None, "span", 0)
+        for floor in floors if compression == "none" else []:
+            row(f"{name}_{floor}_cpu", ours["cpu"], found[floor]["cpu"], "s/M", 3)
 
 
 main()

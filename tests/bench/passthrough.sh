@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # OTLP/HTTP in -> batch -> OTLP/HTTP out beside the OpenTelemetry Collector, built here from the Go
-# module proxy, and nginx as the floor. Prints rows: name, ours, peer, ratio.
+# module proxy, and two floors: bare sockets (floor.c) and nginx as a proxy. Prints rows: name, ours, peer, ratio.
 # usage: passthrough.sh [PROGRAM]    env: WORK (kept between runs), RUNS, SECONDS_PER_RUN
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -34,5 +34,6 @@ for tool in wrk python3 gcc; do
 done
 build_collector
 gcc -D_GNU_SOURCE -O2 -o "$work/sink" "$here/sink.c" -lmicrohttpd
+gcc -D_GNU_SOURCE -O2 -Wall -o "$work/floor" "$here/floor.c"
 python3 "$here/payload.py" "$work/payload.pb"
-python3 "$here/passthrough.py" "$work" "$program" "$work/sink" "$collector" "$reason"
+python3 "$here/passthrough.py" "$work" "$program" "$work/sink" "$work/floor" "$collector" "$reason"
