@@ -66,19 +66,27 @@ static bool is_packed(struct str values, enum wire_type type)
     return true;
 }
 
-// The usual attribute at a glance: KeyValue{1: key, 2: AnyValue{1: text}}, each length one byte and
-// each part ending where the whole does. False says only that it must be read the long way.
-static inline bool is_text_attribute(struct str attribute)
+// AnyValue{1: text} or {2, 3: bool or integer of at most 14 bits}, with nothing after it.
+static inline bool is_plain_value(const uint8_t *at, size_t len)
+{
+    if (at[0] == 0x0a)
+        return at[1] < 0x80 && len == at[1] + 2u;
+    return (at[0] == 0x18 || at[0] == 0x10) && (at[1] < 0x80 ? len == 2 : len == 3 && at[2] < 0x80);
+}
+
+// The usual attribute at a glance: KeyValue{1: key, 2: plain value}, each length one byte and each
+// part ending where the whole does. False says only that it must be read the long way.
+static inline bool is_plain_attribute(struct str attribute)
 {
     const uint8_t *at = (const uint8_t *)attribute.at;
     size_t value;
 
     if (attribute.len < 6 || at[0] != 0x0a || at[1] > 0x7f || at[1] + 6u > attribute.len)
         return false;
-    value = at[1] + 2u;
-    return at[value] == 0x12 && at[value + 1] < 0x80 &&
-           value + 2 + at[value + 1] == attribute.len && at[value + 2] == 0x0a &&
-           at[value + 3] < 0x80 && value + 4 + at[value + 3] == attribute.len;
+    value = at[1] + 4u;
+    return at[value - 2] == 0x12 && at[value - 1] < 0x80 &&
+           value + at[value - 1] == attribute.len &&
+           is_plain_value(at + value, attribute.len - value);
 }
 
 // A message that is not read to its end.
@@ -124,7 +132,8 @@ static bool check_request(struct check *check, const struct message *message, st
         if (!field)
             continue;
         if (field->type == FIELD_MESSAGE) {
-            if (field->message == attribute && is_text_attribute(inner))
+            if (field->message == attribute && depth + 2 <= NESTING_MAX &&
+                is_plain_attribute(inner))
                 continue;
             if (depth == NESTING_MAX)
                 return fail(check, field->message, "is nested too deep");
