@@ -42,8 +42,13 @@ static inline bool skip_value(struct reader *reader, unsigned type)
 static inline uint64_t head_read(struct reader *reader)
 {
     const uint8_t *at = reader->at;
-    const uint64_t value = varint_read(reader);
+    uint64_t value;
 
+    if (at < reader->end && at[0] < 0x80) {
+        reader->at++;
+        return at[0];
+    }
+    value = varint_read(reader);
     reader->is_failed |= reader->at - at > 5;
     return value;
 }
