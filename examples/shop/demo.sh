@@ -84,6 +84,8 @@ start_agent() {
         [ $SECONDS -lt $end ] || fail "the agent is not ready"
         sleep 0.1
     done
+    # With another agent on the cgroup THROUGHLINE_CGROUP=NAME gives the demo one of its own.
+    ! grep -q 'left_out receiver=ebpf' "$folder/agent.log" || fail "the agent cannot trace programs that were not changed:"
 }
 
 # Prints the trace of order $1 when it is complete, or what there is of it in time; 1 when it is not complete.

@@ -27,6 +27,7 @@ done
 folder=$(mktemp -d "${TMPDIR:-/tmp}/throughline-fresh-XXXXXX")
 chmod 755 "$folder"
 root=$folder/root
+cgroup=throughline-fresh-$$
 timings=()
 
 # Mounts are made in namespaces that have ended by now, so that this removes plain files only.
@@ -37,6 +38,10 @@ clean_up() {
     else
         rm -rf --one-file-system "$folder"
     fi
+    # The hierarchy of cgroups is the host's.
+    while read -r _ _ _ _ mount _; do
+        find "$mount/$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null || true
+    done < <(grep ' - cgroup2 ' /proc/self/mountinfo)
 }
 trap clean_up EXIT
 trap 'exit 130' INT
@@ -135,8 +140,8 @@ inside() {
         mkdir -p "$root/run/lock"
         mapfile -t settings <"$root/root/settings"
         exec chroot "$root" /usr/bin/env -i HOME=/root TERM="${TERM:-dumb}" LANG=C.UTF-8 \
-            PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "${settings[@]}" \
-            /bin/bash -c "cd $tree && $command"' inside "$root" "$TREE" "$2" "$1"
+            THROUGHLINE_CGROUP="$5" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "${settings[@]}" \
+            /bin/bash -c "cd $tree && $command"' inside "$root" "$TREE" "$2" "$1" "$cgroup"
 }
 
 with_network() { inside "" "$1"; }
