@@ -140,8 +140,8 @@ inside() {
         mkdir -p "$root/run/lock"
         mapfile -t settings <"$root/root/settings"
         exec chroot "$root" /usr/bin/env -i HOME=/root TERM="${TERM:-dumb}" LANG=C.UTF-8 \
-            THROUGHLINE_CGROUP="$5" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "${settings[@]}" \
-            /bin/bash -c "cd $tree && $command"' inside "$root" "$TREE" "$2" "$1" "$cgroup"
+            PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "${settings[@]}" \
+            /bin/bash -c "cd $tree && $command"' inside "$root" "$TREE" "$2" "$1"
 }
 
 with_network() { inside "" "$1"; }
@@ -161,7 +161,7 @@ if [ "$what" != test ]; then
     step "build" alone "./dev build"
     within build "$last_s" $BUILD_LIMIT_S
     demo_s=$((demo_s + last_s))
-    step "demo --once" alone "./dev demo --once"
+    step "demo --once" alone "THROUGHLINE_CGROUP=$cgroup ./dev demo --once"
     demo_s=$((demo_s + last_s))
     timings+=("the demo in all: $demo_s s")
     within "the demo in all" $demo_s $DEMO_LIMIT_S

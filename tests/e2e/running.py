@@ -73,6 +73,7 @@ class Agent:
         self.otlp, self.api = free_port(), free_port()
         self.socket = os.path.join(self.folder, "agent.sock")
         self.environment = dict(os.environ, THROUGHLINE_SOCKET=self.socket)
+        self.environment.pop("THROUGHLINE_CGROUP", None)
         config = os.path.join(self.folder, "agent.yaml")
         with open(config, "w", encoding="utf-8") as file:
             file.write(f"""
