@@ -21,25 +21,25 @@ export RUN WAIT_S
 : "${CONSUMER:=$HERE/../../build/release/bin/shop-consumer}" "${PYTHON:=/usr/bin/python3}"
 PORTS=(NGINX_PORT:18080 SHOP_PORT:18081 PGPORT:15432 REDIS_PORT:16379 AMQP_PORT:15673 DIST_PORT:25673 EPMD_PORT:14369)
 
-# Chosen once, kept beside the data: given, else the usual one when it is free, else any.
+# Chosen once, kept beside the data: given, else the usual one when it is free, else one that the kernel does not give to
+# connections, or one of our own might have it before its server starts.
 choose_ports() {
     [ ! -s "$DATA/ports" ] || return 0
     $PYTHON - "${PORTS[@]}" >"$DATA/ports" <<'TXT'
-import os, socket, sys
+import os, random, socket, sys
 held = []
+def is_free(port):
+    probe = socket.socket()
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        probe.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    held.append(probe)
+    return True
 for name, usual in (word.split(":") for word in sys.argv[1:]):
-    port = os.environ.get(name)
-    for wish in () if port else (int(usual), 0):
-        probe = socket.socket()
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wish))
-        except OSError:
-            continue
-        held.append(probe)
-        port = probe.getsockname()[1]
-        break
-    print(f"export {name}={port}")
+    wishes = [int(usual)] + random.sample(range(20000, 32000), 200)
+    print(f"export {name}={os.environ.get(name) or next(filter(is_free, wishes))}")
 TXT
 }
 

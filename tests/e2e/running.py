@@ -2,6 +2,7 @@
 """What the end-to-end tests share: a running agent, a wait with a deadline, JSON by HTTP."""
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -16,9 +17,15 @@ import venv
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Not one of those that the kernel gives to connections: a server may start seconds after it was chosen."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 def eventually(check, seconds=30):
