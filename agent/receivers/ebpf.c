@@ -23,7 +23,7 @@ enum {
     POLL_MS = 50,
     BATCH_SPANS = 2048,
     BATCH_BYTES = 16 << 20,
-    SPAN_IDLE_S = 600, // connections that are silent for longer are forgotten
+    CONNECTION_IDLE_S = 24 * 3600, // a pool may be silent for long; what is closed is told
     PROCESS_IDLE_S = 60,
     PEERS_MAX = 512,
 };
@@ -223,7 +223,7 @@ static void *run(void *self_)
         if (sockets_probe_poll(self->probe, POLL_MS) < 0)
             log_warn("ebpf.poll", "error=\"the ring buffer cannot be read\"");
         self->now_ns = clock_unix_ns();
-        assembler_tick(self->assembler, self->now_ns, SPAN_IDLE_S * NS_PER_SECOND);
+        assembler_tick(self->assembler, self->now_ns, CONNECTION_IDLE_S * NS_PER_SECOND);
         spans_push(self);
         if (self->now_ns - self->forgot_ns > PROCESS_IDLE_S * NS_PER_SECOND) {
             self->forgot_ns = self->now_ns;

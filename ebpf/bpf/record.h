@@ -19,7 +19,8 @@ struct capture {
     __u8 role;
     __u8 direction;
     __u8 is_user; // `from` is user memory
-    __u8 pad_[5];
+    __u8 is_peer_traced;
+    __u8 pad_[4];
 };
 
 static __always_inline __u64 wake_flag(void)
@@ -37,6 +38,7 @@ static __always_inline void record_begin(struct tap_data *record, const struct c
     record->head.kind = TAP_DATA;
     record->head.role = capture->role;
     record->head.direction = capture->direction;
+    record->head.context = capture->is_peer_traced ? TAP_PEER_TRACED : 0;
     record->offset = capture->offset;
     record->bytes = capture->bytes;
     bpf_get_current_comm(record->comm, sizeof record->comm);
@@ -68,7 +70,7 @@ static __always_inline void request_to_record(struct tap_data *record,
     __builtin_memcpy(record->span_id, request->span_id, sizeof record->span_id);
     __builtin_memcpy(record->parent_id, request->parent_id, sizeof record->parent_id);
     record->flags = request->flags;
-    record->head.context = TAP_CONTEXT_KNOWN;
+    record->head.context |= TAP_CONTEXT_KNOWN;
 }
 
 // A message written for a request, with nothing put into it: user space makes the span's id.
@@ -79,5 +81,5 @@ static __always_inline void parent_to_record(struct tap_data *record, const stru
     __builtin_memcpy(record->trace_id, request->trace_id, sizeof record->trace_id);
     __builtin_memcpy(record->parent_id, request->span_id, sizeof record->parent_id);
     record->flags = request->flags;
-    record->head.context = TAP_CONTEXT_KNOWN;
+    record->head.context |= TAP_CONTEXT_KNOWN;
 }

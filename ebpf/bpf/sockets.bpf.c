@@ -35,11 +35,33 @@ static __always_inline void ends_read(struct bpf_sock_ops *ops, struct tap_ends 
     peer[3] = OPS(remote_ip6[3]);
 }
 
-static __always_inline void open_report(struct bpf_sock_ops *ops, __u64 cookie, __u8 role)
+// The same connection as its other end would write it.
+static __always_inline void ends_turn(const struct tap_ends *ends, struct tap_ends *out)
+{
+    __builtin_memcpy(out->local, ends->peer, sizeof out->local);
+    __builtin_memcpy(out->peer, ends->local, sizeof out->peer);
+    out->local_port = ends->peer_port;
+    out->peer_port = ends->local_port;
+    out->pad_ = 0;
+}
+
+// A client is noted, for the server that asks; both ends of a connection may be on this node.
+static __always_inline bool peer_note(const struct tap_ends *ends, __u8 role)
+{
+    struct tap_ends turned;
+    const __u8 yes = 1;
+
+    if (role == TAP_SERVER)
+        return bpf_map_lookup_elem(&opened, ends) != 0;
+    ends_turn(ends, &turned);
+    bpf_map_update_elem(&opened, &turned, &yes, BPF_ANY);
+    return false;
+}
+
+static __always_inline void open_report(const struct tap_ends *ends, __u64 cookie,
+                                        const struct conn *conn)
 {
     struct tap_open *record = bpf_ringbuf_reserve(&events, sizeof *record, 0);
-    struct tap_ends turned = {};
-    const __u8 yes = 1;
 
     count(TAP_RECORDS);
     if (!record) {
@@ -50,19 +72,9 @@ static __always_inline void open_report(struct bpf_sock_ops *ops, __u64 cookie, 
     record->head.time_ns = bpf_ktime_get_ns();
     record->head.cookie = cookie;
     record->head.kind = TAP_OPEN;
-    record->head.role = role;
-    ends_read(ops, &record->ends);
-    if (role == TAP_CLIENT) {
-        __builtin_memcpy(turned.local, record->ends.peer, sizeof turned.local);
-        __builtin_memcpy(turned.peer, record->ends.local, sizeof turned.peer);
-        turned.local_port = record->ends.peer_port;
-        turned.peer_port = record->ends.local_port;
-        bpf_map_update_elem(&opened, &turned, &yes, BPF_ANY);
-    } else {
-        turned = record->ends;
-        if (bpf_map_lookup_elem(&opened, &turned))
-            record->head.context = TAP_PEER_TRACED;
-    }
+    record->head.role = conn->role;
+    record->head.context = conn->is_peer_traced ? TAP_PEER_TRACED : 0;
+    record->ends = *ends;
     bpf_ringbuf_submit(record, wake_flag());
 }
 
@@ -83,13 +95,11 @@ static __always_inline void close_report(__u64 cookie)
 }
 
 // So that sk_msg sees what is sent. Accepted sockets stay as they are: nothing is put into answers.
-static __always_inline void socket_map(struct bpf_sock_ops *ops, struct bpf_sock *sk, __u64 cookie)
+static __always_inline void socket_map(struct bpf_sock_ops *ops, __u64 cookie, struct conn *conn)
 {
-    struct conn *conn = bpf_map_lookup_elem(&connections, &cookie);
+    struct bpf_sock *sk = ops->sk;
 
-    if (!conn)
-        return;
-    if (bpf_sk_storage_get(&cookies, sk, &cookie, BPF_SK_STORAGE_GET_F_CREATE) &&
+    if (sk && bpf_sk_storage_get(&cookies, sk, &cookie, BPF_SK_STORAGE_GET_F_CREATE) &&
         bpf_sock_hash_update(ops, &sockets, &cookie, BPF_NOEXIST) == 0)
         conn->is_mapped = 1;
     else
@@ -100,28 +110,46 @@ static __always_inline void established(struct bpf_sock_ops *ops, __u8 role)
 {
     __u64 cookie = bpf_get_socket_cookie(ops);
     struct conn made = {.role = role, .is_fresh = 1};
-    struct bpf_sock *sk = ops->sk;
+    struct tap_ends ends = {};
+    struct conn *conn;
 
-    if (!sk)
-        return;
-    // connect() has made it already.
-    if (!bpf_map_lookup_elem(&connections, &cookie) &&
-        bpf_map_update_elem(&connections, &cookie, &made, BPF_NOEXIST) != 0) {
+    // connect() has made it already; what accept() will give has not.
+    bpf_map_update_elem(&connections, &cookie, &made, BPF_NOEXIST);
+    conn = bpf_map_lookup_elem(&connections, &cookie);
+    if (!conn) {
         count(TAP_CONNECTIONS_FULL);
         return;
     }
     bpf_sock_ops_cb_flags_set(ops, BPF_SOCK_OPS_STATE_CB_FLAG);
     if (role == TAP_CLIENT)
-        socket_map(ops, sk, cookie);
+        socket_map(ops, cookie, conn);
+    ends_read(ops, &ends);
+    conn->is_peer_traced = peer_note(&ends, role);
     count(TAP_CONNECTIONS);
-    open_report(ops, cookie, role);
+    open_report(&ends, cookie, conn);
+}
+
+static __always_inline void closed(struct bpf_sock_ops *ops)
+{
+    __u64 cookie = bpf_get_socket_cookie(ops);
+    const struct conn *conn = bpf_map_lookup_elem(&connections, &cookie);
+    struct tap_ends ends = {};
+    struct tap_ends turned;
+
+    if (!conn)
+        return;
+    if (conn->role == TAP_CLIENT) {
+        ends_read(ops, &ends);
+        ends_turn(&ends, &turned);
+        bpf_map_delete_elem(&opened, &turned);
+    }
+    bpf_map_delete_elem(&connections, &cookie);
+    close_report(cookie);
 }
 
 SEC("sockops")
 int sockets_change(struct bpf_sock_ops *ops)
 {
-    __u64 cookie;
-
     if (ops->family != AF_INET && ops->family != AF_INET6)
         return 1;
     switch (ops->op) {
@@ -135,11 +163,8 @@ int sockets_change(struct bpf_sock_ops *ops)
         established(ops, TAP_SERVER);
         break;
     case BPF_SOCK_OPS_STATE_CB:
-        if (ops->args[1] != TCP_CLOSE)
-            break;
-        cookie = bpf_get_socket_cookie(ops);
-        if (bpf_map_delete_elem(&connections, &cookie) == 0)
-            close_report(cookie);
+        if (ops->args[1] == TCP_CLOSE)
+            closed(ops);
         break;
     }
     return 1;
@@ -149,7 +174,7 @@ int sockets_change(struct bpf_sock_ops *ops)
 static __always_inline int connects(struct bpf_sock_addr *address)
 {
     struct conn made = {.role = TAP_CLIENT, .is_fresh = 1};
-    const __u64 who = bpf_get_current_pid_tgid();
+    const __u64 who = current_who();
     const struct request *current;
     __u64 cookie;
 
@@ -249,6 +274,7 @@ static __always_inline int send_with(struct sk_msg_md *msg, struct sending *send
         .offset = conn->out_offset,
         .role = conn->role,
         .direction = TAP_OUT,
+        .is_peer_traced = conn->is_peer_traced,
     };
     struct tap_data *record = bpf_ringbuf_reserve(&events, sizeof *record + limit, 0);
     int verdict = SK_PASS;
@@ -312,7 +338,7 @@ int sockets_send(struct sk_msg_md *msg)
     __u32 word = 0;
     __u8 *head;
 
-    sending.who = bpf_get_current_pid_tgid();
+    sending.who = current_who();
     sending.size = message_bytes(msg);
     if (!conn || !sending.size || is_excluded(sending.who) || bpf_ktime_get_ns() > alive_until_ns)
         return SK_PASS;
@@ -449,6 +475,7 @@ static __always_inline int transfer_with(struct transfer *transfer, const __u32 
         .role = conn->role,
         .direction = transfer->direction,
         .is_user = 1,
+        .is_peer_traced = conn->is_peer_traced,
     };
     struct tap_data *record = bpf_ringbuf_reserve(&events, sizeof *record + limit, 0);
 
@@ -538,7 +565,7 @@ static __always_inline int transfer_ends(struct pt_regs *regs, __u64 number, lon
 
     if (result < 0)
         return 0;
-    transfer.who = bpf_get_current_pid_tgid();
+    transfer.who = current_who();
     transfer.conn = conn_of_fd(SYSCALL_ARG1(regs), &transfer.cookie);
     if (!transfer.conn || is_excluded(transfer.who) || is_look(regs, number))
         return 0;
@@ -614,7 +641,7 @@ int BPF_PROG(sockets_call, struct pt_regs *regs, long result)
     case NR_EPOLL_WAIT:
     case NR_EPOLL_PWAIT:
     case NR_EPOLL_PWAIT2:
-        thread_waits(bpf_get_current_pid_tgid());
+        thread_waits(current_who());
         return 0;
     default:
         return transfer_ends(regs, number, result);

@@ -39,10 +39,11 @@ struct conn {
     __u8 role;
     __u8 protocol;
     __u8 phase;
-    __u8 is_polled; // somebody waits for it with epoll
-    __u8 is_fresh;  // nothing was written yet
-    __u8 is_mapped; // sk_msg sees what is sent
-    __u8 pad_[5];
+    __u8 is_polled;      // somebody waits for it with epoll
+    __u8 is_fresh;       // nothing was written yet
+    __u8 is_mapped;      // sk_msg sees what is sent
+    __u8 is_peer_traced; // the other end is followed on this node, too
+    __u8 pad_[4];
 };
 
 // A traceparent that came in, so that a proxy which passes it on can be told exactly.
@@ -134,6 +135,23 @@ static __always_inline void count(__u32 counter)
 
     if (value)
         __sync_fetch_and_add(value, 1);
+}
+
+// The PID namespace of user space, when it is not the first one: process ids mean something only
+// there. Set before loading, so that elsewhere the verifier never sees the branch.
+const volatile __u64 pid_namespace_dev;
+const volatile __u64 pid_namespace_ino;
+
+// Process and thread, as user space knows them. Of a process outside its namespace: as the host
+// does.
+static __always_inline __u64 current_who(void)
+{
+    struct bpf_pidns_info info = {};
+
+    if (pid_namespace_ino &&
+        bpf_get_ns_current_pid_tgid(pid_namespace_dev, pid_namespace_ino, &info, sizeof info) == 0)
+        return (__u64)info.tgid << 32 | info.pid;
+    return bpf_get_current_pid_tgid();
 }
 
 static __always_inline bool is_excluded(__u64 who)

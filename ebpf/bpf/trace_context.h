@@ -206,5 +206,5 @@ static __always_inline void context_to_record(struct tap_data *record,
     __builtin_memcpy(record->span_id, context->span_id, 8);
     __builtin_memcpy(record->parent_id, context->parent_id, 8);
     record->flags = context->flags;
-    record->head.context = TAP_CONTEXT_KNOWN;
+    record->head.context |= TAP_CONTEXT_KNOWN;
 }

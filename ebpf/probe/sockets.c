@@ -24,6 +24,9 @@
 
 enum { EXCLUDED_MAX = 4096, LINKS_MAX = 4, ALIVE_MS = 3000 };
 
+// Linux gives it this number (PROC_PID_INIT_INO).
+#define FIRST_PID_NAMESPACE 0xEFFFFFFCU
+
 struct sockets_probe {
     struct probe_plan plan;
     struct sockets_bpf *bpf;
@@ -109,6 +112,7 @@ static void data_take(struct sockets_probe *probe, const struct tap_data *data, 
     };
     const struct probe_process process = {
         .pid = data->head.tgid,
+        .is_peer_traced = data->head.context & TAP_PEER_TRACED,
         .name = {data->comm, strnlen(data->comm, sizeof data->comm)},
     };
 
@@ -301,6 +305,7 @@ static int map_pin(struct sockets_probe *probe, struct why *why)
 
 static int load(struct sockets_probe *probe, struct why *why)
 {
+    struct stat pid_namespace;
     int failed;
 
     if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
@@ -318,6 +323,11 @@ static int load(struct sockets_probe *probe, struct why *why)
     failed = probe->needs_verdict ? map_pin(probe, why) : 0;
     if (failed)
         return failed;
+    if (stat("/proc/self/ns/pid", &pid_namespace) == 0 &&
+        pid_namespace.st_ino != FIRST_PID_NAMESPACE) {
+        probe->bpf->rodata->pid_namespace_dev = pid_namespace.st_dev;
+        probe->bpf->rodata->pid_namespace_ino = pid_namespace.st_ino;
+    }
     failed = sockets_bpf__load(probe->bpf);
     if (failed == -EPERM || failed == -EACCES)
         return why_fail(why, -EPERM,

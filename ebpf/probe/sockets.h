@@ -12,7 +12,8 @@ struct sockets_probe;
 // Who wrote or read the bytes. Text lives for the call.
 struct probe_process {
     uint32_t pid;
-    struct str name; // comm(5): up to 15 bytes
+    struct str name;     // comm(5): up to 15 bytes
+    bool is_peer_traced; // the other end is a followed process of this node
 };
 
 struct probe_plan {

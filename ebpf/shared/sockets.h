@@ -22,7 +22,7 @@ enum tap_role { TAP_CLIENT, TAP_SERVER };
 enum tap_context {
     TAP_CONTEXT_KNOWN = 1,   // the ids are set
     TAP_CONTEXT_WRITTEN = 2, // the traceparent in the bytes is ours: its parent id is span_id
-    TAP_PEER_TRACED = 4,     // of a TAP_OPEN: the other end is followed on this node, too
+    TAP_PEER_TRACED = 4,     // the other end is followed on this node, too
 };
 
 struct tap_head {
