@@ -43,6 +43,8 @@ static int push(void *self, struct batch *batch, uint32_t *out_wait_ms)
     struct source *source = self;
     const enum signal signal = batch_signal(batch);
     const size_t count = source->queue_counts[signal];
+    const size_t bytes = batch_bytes(batch);
+    size_t reserved = 0;
     int failed = 0;
 
     if (count == 0) {
@@ -51,8 +53,17 @@ static int push(void *self, struct batch *batch, uint32_t *out_wait_ms)
         batch_unref(batch);
         return -EOPNOTSUPP;
     }
-    for (size_t i = 0; i < count && !failed; i++)
-        failed = queue_push(source->queues[signal][i], batch_ref(batch));
+    // Into every queue or into none: who is refused sends it again, to all.
+    while (reserved < count && !failed) {
+        failed = queue_reserve(source->queues[signal][reserved], bytes);
+        reserved += !failed;
+    }
+    for (size_t i = 0; i < reserved; i++) {
+        if (failed)
+            queue_release(source->queues[signal][i], bytes);
+        else
+            queue_push_reserved(source->queues[signal][i], batch_ref(batch));
+    }
     batch_unref(batch);
     if (failed == -EAGAIN)
         *out_wait_ms = 1000;

@@ -23,6 +23,8 @@ struct queue {
     size_t count;
     size_t bytes;
     size_t records;
+    size_t reserved_bytes; // promised to those who push later
+    size_t reserved_slots;
     // What a waiting taker waits for. Below that a push wakes nobody: a wake costs more than the
     // push.
     size_t waiters;
@@ -79,7 +81,7 @@ static bool grow(struct queue *queue)
 {
     struct batch **grown;
 
-    if (queue->count < queue->capacity)
+    if (queue->count + queue->reserved_slots < queue->capacity)
         return true;
     grown = calloc(queue->capacity * 2, sizeof grown[0]);
     if (!grown)
@@ -105,12 +107,33 @@ static bool should_wake(const struct queue *queue, const struct batch *newest)
 // One batch larger than the limit may still pass an empty queue: else it never could.
 static bool has_room(const struct queue *queue, size_t bytes)
 {
-    return queue->count == 0 || queue->bytes + bytes <= queue->limits.max_bytes;
+    return queue->count + queue->reserved_slots == 0 ||
+           queue->bytes + queue->reserved_bytes + bytes <= queue->limits.max_bytes;
+}
+
+static void add(struct queue *queue, struct batch *batch)
+{
+    queue->slots[(queue->head + queue->count) & (queue->capacity - 1)] = batch;
+    queue->count++;
+    queue->bytes += batch_bytes(batch);
+    queue->records += batch_records(batch);
+    if (should_wake(queue, batch))
+        pthread_cond_broadcast(&queue->changed);
 }
 
 int queue_push(struct queue *queue, struct batch *batch)
 {
-    const size_t bytes = batch_bytes(batch);
+    int failed = queue_reserve(queue, batch_bytes(batch));
+
+    if (failed)
+        batch_unref(batch);
+    else
+        queue_push_reserved(queue, batch);
+    return failed;
+}
+
+int queue_reserve(struct queue *queue, size_t bytes)
+{
     int failed = 0;
 
     pthread_mutex_lock(&queue->lock);
@@ -119,19 +142,32 @@ int queue_push(struct queue *queue, struct batch *batch)
     else if (!has_room(queue, bytes) || !grow(queue))
         failed = -EAGAIN;
     if (!failed) {
-        queue->slots[(queue->head + queue->count) & (queue->capacity - 1)] = batch;
-        queue->count++;
-        queue->bytes += bytes;
-        queue->records += batch_records(batch);
-        if (should_wake(queue, batch))
-            pthread_cond_broadcast(&queue->changed);
+        queue->reserved_bytes += bytes;
+        queue->reserved_slots++;
     }
     pthread_mutex_unlock(&queue->lock);
-    if (failed) {
+    if (failed)
         stats_add(&flow_stats, FLOW_queue_refused, 1);
-        batch_unref(batch);
-    }
     return failed;
+}
+
+void queue_push_reserved(struct queue *queue, struct batch *batch)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->reserved_bytes -= batch_bytes(batch);
+    queue->reserved_slots--;
+    add(queue, batch);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+void queue_release(struct queue *queue, size_t bytes)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->reserved_bytes -= bytes;
+    queue->reserved_slots--;
+    if (queue->room_waiters)
+        pthread_cond_broadcast(&queue->emptied);
+    pthread_mutex_unlock(&queue->lock);
 }
 
 static struct timespec time_of(uint64_t mono_ns)

@@ -26,6 +26,13 @@ void queue_free(struct queue *queue);
 // 0, -EAGAIN (full) or -ESHUTDOWN (closed). Takes the reference whatever it returns.
 int queue_push(struct queue *queue, struct batch *batch);
 
+// A place for a batch of that many bytes, so that a batch goes into all of several queues or into
+// none. As queue_push; then either of the next two must follow.
+int queue_reserve(struct queue *queue, size_t bytes);
+// Never fails; takes the reference. A queue closed meanwhile still gives it out.
+void queue_push_reserved(struct queue *queue, struct batch *batch);
+void queue_release(struct queue *queue, size_t bytes);
+
 // Waits until that many more bytes have room, or the queue is closed: 0; -EAGAIN when the time
 // comes first. Between this and a push another thread may fill the queue again.
 int queue_await_room(struct queue *queue, size_t bytes, uint64_t deadline_mono_ns);

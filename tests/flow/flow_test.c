@@ -16,6 +16,26 @@ static struct batch *batch_of(enum signal signal, size_t bytes, size_t records)
     return batch_new(signal, calloc(1, bytes), bytes, records, 1);
 }
 
+static void reserved_place_is_kept_and_given_back(void **state)
+{
+    struct queue *queue = queue_new(&(struct queue_limits){.max_bytes = 100});
+    struct batch *taken;
+
+    (void)state;
+    assert_int_equal(queue_reserve(queue, 60), 0);
+    assert_int_equal(queue_push(queue, batch_of(SIGNAL_TRACES, 60, 2)), -EAGAIN);
+    queue_push_reserved(queue, batch_of(SIGNAL_TRACES, 60, 1));
+    assert_int_equal(queue_records(queue), 1);
+    assert_int_equal(queue_reserve(queue, 40), 0);
+    assert_int_equal(queue_push(queue, batch_of(SIGNAL_TRACES, 1, 3)), -EAGAIN);
+    queue_release(queue, 40);
+    assert_int_equal(queue_push(queue, batch_of(SIGNAL_TRACES, 40, 4)), 0);
+    taken = queue_take(queue, &(struct take_limits){0}, 0);
+    assert_int_equal(batch_records(taken), 5);
+    batch_unref(taken);
+    queue_free(queue);
+}
+
 static void queue_full_refuses_newest(void **state)
 {
     struct queue *queue = queue_new(&(struct queue_limits){.max_bytes = 100});
@@ -231,6 +251,7 @@ static void a_peer_with_two_rings_leaves_with_the_second(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reserved_place_is_kept_and_given_back),
         cmocka_unit_test(queue_full_refuses_newest),
         cmocka_unit_test(queue_takes_one_oversized_batch_when_empty),
         cmocka_unit_test(taking_merges_up_to_the_limits_and_one_signal),
