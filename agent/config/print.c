@@ -3,9 +3,9 @@
 
 #include "agent/config/config.h"
 
-// As a double-quoted scalar (YAML 1.2, 5.7) that means the same when it is read: $$ is a dollar
-// sign.
-static void print_text(struct str text, FILE *out)
+// As a double-quoted scalar (YAML 1.2, 5.7) that means the same when it is read. `dollar` is how a
+// dollar sign is written.
+static void print_quoted(struct str text, const char *dollar, FILE *out)
 {
     fputc('"', out);
     for (size_t i = 0; i < text.len; i++) {
@@ -16,9 +16,21 @@ static void print_text(struct str text, FILE *out)
         else if (byte < 0x20 || byte == 0x7f)
             fprintf(out, "\\x%02x", byte);
         else
-            fputs(byte == '$' ? "$$" : (const char[2]){(char)byte, '\0'}, out);
+            fputs(byte == '$' ? dollar : (const char[2]){(char)byte, '\0'}, out);
     }
     fputc('"', out);
+}
+
+// A value, in which $NAME stands for a variable.
+static void print_text(struct str text, FILE *out)
+{
+    print_quoted(text, "$$", out);
+}
+
+// A key, in which it does not.
+static void print_key(struct str text, FILE *out)
+{
+    print_quoted(text, "$", out);
 }
 
 // A name is quoted only when it must be.
@@ -35,7 +47,7 @@ static void print_name(struct str name, FILE *out)
     if (is_plain)
         fprintf(out, "%.*s", STR_ARGS(name));
     else
-        print_text(name, out);
+        print_key(name, out);
 }
 
 static void print_lines(struct str text, bool is_map, FILE *out)
@@ -48,7 +60,7 @@ static void print_lines(struct str text, bool is_map, FILE *out)
 
         fputs(is_first ? "" : ", ", out);
         if (is_map) {
-            print_text((struct str){line.at, tab}, out);
+            print_key((struct str){line.at, tab}, out);
             fputs(": ", out);
         }
         print_text(is_map ? str_from(line, tab + 1) : line, out);
