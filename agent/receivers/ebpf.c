@@ -36,6 +36,7 @@ struct made_span {
 
 struct ebpf_receiver {
     struct str cgroup;
+    bool is_injecting;
     uint64_t max_connections;
     // Not settings.
     const struct outlet *outlet;
@@ -59,6 +60,8 @@ static const struct setting settings[] = {
     SETTING_TEXT(struct ebpf_receiver, cgroup, "throughline",
                  "The cgroup below the v2 mount whose processes are traced; THROUGHLINE_CGROUP "
                  "wins; / is the whole node."),
+    {"inject", SETTING_TYPE_BOOL, offsetof(struct ebpf_receiver, is_injecting), "true", NULL,
+     "Write trace context into HTTP/1 requests and AMQP messages; false: only look."},
     SETTING_NUMBER(struct ebpf_receiver, max_connections, "16384",
                    "Connections followed at once; the one silent for longest makes room."),
     SETTING_END,
@@ -254,6 +257,7 @@ static int ebpf_open(void *self_, const struct outlet *outlet, struct why *why)
     };
     struct probe_plan probe = {
         .cgroup = self->cgroup,
+        .is_writing = self->is_injecting,
         .self = self,
         .open = take_open,
         .data = take_data,
@@ -274,6 +278,9 @@ static int ebpf_open(void *self_, const struct outlet *outlet, struct why *why)
         failed = why_fail(why, -ENOMEM, "no memory");
     else
         failed = sockets_probe_start(&probe, &self->probe, why);
+    if (!failed && sockets_probe_is_checking(self->probe))
+        log_info("ebpf.fionread", "kernel=\"tells 0 for sockets in a map\" action=\"nginx, java, "
+                                  "dotnet and who is seen asking get a stream verdict\"");
     if (!failed && pthread_create(&self->thread, NULL, run, self) != 0)
         failed = why_fail(why, -EAGAIN, "no thread to read events");
     if (failed)

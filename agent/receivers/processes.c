@@ -11,9 +11,11 @@
 #include <unistd.h>
 
 #include "libtrace/base/clock.h"
+#include "libtrace/otlp/json_text.h"
 #include "libtrace/otlp/span.h"
 
 enum { BUCKETS = 1024, PROC_BYTES_MAX = 32 * 1024, RESOURCE_BYTES_MAX = 4096, RECHECK_S = 2 };
+enum { NAME_BYTES_MAX = 255 };
 
 struct processes {
     struct process *buckets[BUCKETS];
@@ -163,6 +165,33 @@ static struct str named_by_operator(struct str environment)
     return STR("");
 }
 
+static bool utf8_is_valid(struct str text)
+{
+    while (text.len) {
+        const size_t len = (unsigned char)text.at[0] < 0x80 ? 1 : utf8_sequence_len(text);
+
+        if (len == 0)
+            return false;
+        text = str_from(text, len);
+    }
+    return true;
+}
+
+// What an attribute may hold (OTLP strings are UTF-8): cut at 255 bytes, and no control characters,
+// and no byte above ASCII where it is not well-formed.
+static struct str name_clean(struct str name, char room[static NAME_BYTES_MAX])
+{
+    const bool is_utf8 = name.len <= NAME_BYTES_MAX && utf8_is_valid(name);
+    size_t len = 0;
+
+    for (; len < name.len && len < NAME_BYTES_MAX; len++) {
+        const unsigned char byte = (unsigned char)name.at[len];
+
+        room[len] = byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !is_utf8) ? '?' : (char)byte;
+    }
+    return (struct str){room, len};
+}
+
 static void resource_make(const struct processes *processes, struct process *process,
                           struct str name)
 {
@@ -171,6 +200,8 @@ static void resource_make(const struct processes *processes, struct process *pro
     struct resource resource = {.attributes = {attributes, 0}};
     struct str command = STR("");
     struct str service = STR("");
+    char service_room[NAME_BYTES_MAX];
+    char name_room[NAME_BYTES_MAX];
 
     if (room) {
         command = proc_read(process->pid, "cmdline", room, PROC_BYTES_MAX);
@@ -179,6 +210,8 @@ static void resource_make(const struct processes *processes, struct process *pro
     }
     if (service.len == 0)
         service = command_name(command, name);
+    service = name_clean(service, service_room);
+    name = name_clean(name, name_room);
 #define ADD(key, ...)                                                                              \
     attributes[resource.attributes.count++] = (struct attribute){STR(key), __VA_ARGS__}
     ADD("service.name", {.type = VALUE_STRING, .string = service});

@@ -8,8 +8,9 @@
 #include "ebpf/bpf/message.h"
 
 enum {
-    AMQP_FRAMES_MAX = 32, // that are looked at in one message
-    AMQP_NAME_BYTES = 11, // of "traceparent"
+    AMQP_STEPS_MAX = 600,    // frames that are looked at in one message
+    AMQP_FRAME_BYTES = 4096, // that any peer takes (specification 4.2.3, frame-min-size)
+    AMQP_NAME_BYTES = 11,    // of "traceparent"
     AMQP_HEAD_BYTES = 7,
     AMQP_FIXED_BYTES = 21, // frame head, class, weight, body size, flags
     AMQP_ENTRY_BYTES = 72, // name with length, type, value with length
@@ -204,7 +205,8 @@ __noinline int amqp_header_write(struct sk_msg_md *msg, struct amqp *amqp, __u32
 
     if (!msg || !amqp)
         return len;
-    if (!amqp_flags(msg, pos, &flags))
+    if (len + AMQP_TABLE_BYTES + AMQP_HEAD_BYTES + 1 > AMQP_FRAME_BYTES ||
+        !amqp_flags(msg, pos, &flags))
         return len;
     at = amqp_table_at(msg, pos, flags);
     if (!at || at > pos + AMQP_HEAD_BYTES + len)
@@ -266,8 +268,13 @@ __noinline int amqp_step(struct sk_msg_md *msg, struct conn *conn, struct amqp *
         if (new_len < 0)
             return -1;
     }
-    conn->amqp_skip = new_len + 8;
-    return pos;
+    // The whole frame at once, when it is here.
+    new_len += AMQP_HEAD_BYTES + 1;
+    size += new_len - len - AMQP_HEAD_BYTES - 1;
+    if (pos + new_len <= size)
+        return pos + new_len;
+    conn->amqp_skip = pos + new_len - size;
+    return size;
 }
 
 // SK_PASS or SK_DROP.
@@ -279,7 +286,7 @@ static __noinline int amqp_write(struct sk_msg_md *msg, struct conn *conn, struc
         conn->protocol = CONN_AMQP;
         conn->amqp_skip = 8; // the protocol header
     }
-    for (__u32 i = 0; i < 3 * AMQP_FRAMES_MAX; i++) {
+    for (__u32 i = 0; i < AMQP_STEPS_MAX; i++) {
         const __u32 size = message_bytes(msg);
         int next;
 

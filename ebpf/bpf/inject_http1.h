@@ -4,26 +4,10 @@
 
 #pragma once
 
+#include "ebpf/bpf/frames.h"
 #include "ebpf/bpf/message.h"
 
 enum { HTTP1_LINE_BYTES = 70, HTTP1_BLANKS_MAX = 4 };
-
-static __always_inline __u32 first_word(const __u8 *bytes)
-{
-    return (__u32)bytes[0] << 24 | bytes[1] << 16 | bytes[2] << 8 | bytes[3];
-}
-
-static __always_inline bool is_http1_request(__u32 word)
-{
-    return word == 0x47455420 || word == 0x504f5354 || word == 0x50555420 || // GET, POST, PUT
-           word == 0x48454144 || word == 0x44454c45 || word == 0x50415443 || // HEAD DELE PATC
-           word == 0x4f505449;                                               // OPTI
-}
-
-static __always_inline bool is_http1_answer(__u32 word)
-{
-    return word == 0x48545450; // HTTP
-}
 
 // Puts the line in. SK_PASS or SK_DROP; *out_is_written says whether it is there.
 static __noinline int http1_write(struct sk_msg_md *msg, __u32 at,

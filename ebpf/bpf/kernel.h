@@ -14,9 +14,10 @@
 // clang-format on
 
 enum { AF_INET = 2, AF_INET6 = 10, IPPROTO_TCP = 6, TCP_CLOSE = 7 };
+enum { EAGAIN = 11 };
 enum { S_IFMT = 0170000, S_IFSOCK = 0140000 };
 enum { MSG_PEEK = 0x02, MSG_TRUNC = 0x20, MSG_ERRQUEUE = 0x2000 };
-enum { EPOLL_CTL_DEL = 2 };
+enum { EPOLL_CTL_DEL = 2, FIONREAD = 0x541b };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -37,6 +38,7 @@ struct pt_regs {
 enum {
     NR_READ = 0,
     NR_WRITE = 1,
+    NR_IOCTL = 16,
     NR_READV = 19,
     NR_WRITEV = 20,
     NR_SENDFILE = 40,
@@ -44,6 +46,7 @@ enum {
     NR_RECVFROM = 45,
     NR_SENDMSG = 46,
     NR_RECVMSG = 47,
+    NR_GETSOCKOPT = 55,
     NR_EPOLL_WAIT = 232,
     NR_EPOLL_CTL = 233,
     NR_EPOLL_PWAIT = 281,
@@ -95,7 +98,9 @@ struct thread_info {
 
 struct task_struct {
     struct thread_info thread_info;
+    struct task_struct *group_leader;
     struct files_struct *files;
+    char comm[16];
 };
 
 #pragma clang attribute pop

@@ -41,7 +41,7 @@ static __always_inline void record_begin(struct tap_data *record, const struct c
     record->head.context = capture->is_peer_traced ? TAP_PEER_TRACED : 0;
     record->offset = capture->offset;
     record->bytes = capture->bytes;
-    bpf_get_current_comm(record->comm, sizeof record->comm);
+    program_name(record->comm);
 }
 
 // Copies what is to be had. `limit` is what the record holds.

@@ -14,43 +14,61 @@ struct request {
     __u8 span_id[8];   // of the server span
     __u8 parent_id[8]; // as read from the wire; zero: the server span is a root
     __u64 cookie;      // of the connection it came by
+    __u64 begun_ns;
+    __u32 line_hash; // of method and target; 0: not known
     __u8 flags;
     __u8 is_valid;
     __u8 is_proxy; // served by a program whose one thread follows the event-loop rules
-    __u8 pad_[5];
+    __u8 pad_;
 };
 
+// CONN_OTHER is for good: what is not understood from its first byte on is never written into.
 enum conn_protocol { CONN_UNKNOWN, CONN_HTTP1, CONN_AMQP, CONN_OTHER };
 
 enum conn_phase {
     CONN_IDLE,
     CONN_HEAD_OPEN, // a request's head has begun and not ended
     CONN_AWAITS,    // a request went out or came in; its answer has not begun
+    CONN_LOST,      // what came in was not understood: nobody knows which request is served
 };
 
 struct conn {
     struct request request; // server: being served; client: on whose behalf was written last
     __u64 writer;           // pid and tid that wrote last, or connected
+    __u64 reader;           // pid and tid that read the request
     __u64 in_offset;
     __u64 out_offset;
+    __u64 body_left;      // of the request's body, still to come
     __u32 amqp_skip;      // bytes of the current frame that are still to pass
     __u8 amqp_head[8];    // of a frame whose head was cut by the end of a message
     __u8 amqp_head_bytes; // gathered of it
     __u8 role;
     __u8 protocol;
     __u8 phase;
+    __u8 is_chunked;     // the body's length is not known before its end
     __u8 is_polled;      // somebody waits for it with epoll
     __u8 is_fresh;       // nothing was written yet
     __u8 is_mapped;      // sk_msg sees what is sent
+    __u8 is_checked;     // in the map with a stream verdict
     __u8 is_peer_traced; // the other end is followed on this node, too
-    __u8 pad_[4];
+    __u8 pad_[2];
+};
+
+// Who opens a connection, and for which request; goes with the socket.
+struct opening {
+    struct request request;
+    __u64 writer;
+    __u64 cookie;
+    __u64 wants_check;
 };
 
 // A traceparent that came in, so that a proxy which passes it on can be told exactly.
 struct inbound_key {
     __u8 trace_id[16];
     __u8 parent_id[8];
-    __u64 tgid;
+    __u32 tgid;
+    __u8 flags;
+    __u8 pad_[3];
 };
 
 struct {
@@ -68,6 +86,49 @@ struct {
     __type(value, __u64);
 } sockets SEC(".maps");
 
+// Of programs that ask how much there is to read, on kernels that answer wrong for a socket in a
+// map without a stream verdict (ebpf/probe/sockmap.h).
+struct {
+    __uint(type, BPF_MAP_TYPE_SOCKHASH);
+    __uint(max_entries, CONNECTIONS_MAX);
+    __type(key, __u64);
+    __type(value, __u64);
+} sockets_checked SEC(".maps");
+
+// Processes that were seen asking.
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, EXCLUDED_MAX);
+    __type(key, __u32);
+    __type(value, __u8);
+} asking SEC(".maps");
+
+// Requests that are open, by the thread that read them (pid and tid) and by process (pid and 0).
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, THREADS_MAX);
+    __type(key, __u64);
+    __type(value, __s64);
+} open_requests SEC(".maps");
+
+// Requests of proxies that are open, by process and the hash of their first line.
+struct line_key {
+    __u32 tgid;
+    __u32 line_hash;
+};
+
+struct line {
+    struct request request; // not valid when there are several
+    __s64 open;
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, THREADS_MAX);
+    __type(key, struct line_key);
+    __type(value, struct line);
+} lines SEC(".maps");
+
 // The ends of what followed processes opened, as the other end would write them.
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -76,13 +137,12 @@ struct {
     __type(value, __u8);
 } opened SEC(".maps");
 
-// The cookie of a socket, for where no helper gives it.
 struct {
     __uint(type, BPF_MAP_TYPE_SK_STORAGE);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, int);
-    __type(value, __u64);
-} cookies SEC(".maps");
+    __type(value, struct opening);
+} openings SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -126,6 +186,11 @@ struct {
     __uint(max_entries, 1 << 24);
 } events SEC(".maps");
 
+// Set before loading: whether context is written at all, and whether this kernel needs the second
+// map of sockets.
+const volatile bool is_writing = true;
+const volatile bool needs_check;
+
 // Moved on by user space while it lives (CLOCK_MONOTONIC): after it, every message just passes.
 __u64 alive_until_ns;
 
@@ -161,17 +226,17 @@ static __always_inline bool is_excluded(__u64 who)
     return bpf_map_lookup_elem(&excluded, &tgid) != 0;
 }
 
-// Whether the connection that the request came by is one of an event loop: then a wait for events
-// ends the work on it, and the thread may take up another's.
-static __always_inline bool is_of_event_loop(const struct request *request)
+// The name of the program, not of the thread: the first eight bytes of it, as a number.
+static __always_inline __u64 program_name(char *out_comm)
 {
-    const __u64 cookie = request->cookie;
-    const struct conn *conn = bpf_map_lookup_elem(&connections, &cookie);
+    struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
 
-    return !conn || conn->is_polled;
+    bpf_probe_read_kernel(out_comm, TAP_COMM_BYTES, task->group_leader->comm);
+    return *(__u64 *)out_comm;
 }
 
-// The connection behind a descriptor of the current process; NULL: none that is followed.
+// The connection behind a descriptor of the current process; NULL: none that is followed. The
+// cookie is 0 when the descriptor is no socket that has one.
 static __always_inline struct conn *conn_of_fd(__u32 fd, __u64 *out_cookie)
 {
     struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
@@ -181,6 +246,7 @@ static __always_inline struct conn *conn_of_fd(__u32 fd, __u64 *out_cookie)
     struct socket *socket;
     __u64 cookie;
 
+    *out_cookie = 0;
     if (fd >= table->max_fds || bpf_probe_read_kernel(&file, sizeof file, &slots[fd]) != 0 || !file)
         return 0;
     if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)

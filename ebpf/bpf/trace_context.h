@@ -8,7 +8,12 @@
 
 enum { TRACEPARENT_BYTES = 55, SCAN_CHUNK_BYTES = 256, SCAN_CASE = 0x20 };
 
-#define SCAN_NAME_TAIL 0x6365706172656e74ULL // "ceparent"
+// Eight bytes in lower case, first one highest.
+#define SCAN_LENGTH_TAIL 0x742d6c656e677468ULL // "t-length"
+#define SCAN_LENGTH_HEAD 0x2a636f6e74656eULL   // line feed (as 0x2a), "conten"
+#define SCAN_CODING_TAIL 0x656e636f64696e67ULL // "encoding"
+#define SCAN_CODING_HEAD 0x72616e736665722dULL // "ransfer-"
+#define SCAN_NAME_TAIL 0x6365706172656e74ULL   // "ceparent"
 
 struct traceparent {
     char text[TRACEPARENT_BYTES + 1];
@@ -21,16 +26,21 @@ struct scan_chunk {
 // A search for the name "traceparent" (any case) behind one given byte, and for the ends of an
 // HTTP head. Goes on over any number of chunks; a name cut by the end of a message is not found.
 struct scan {
-    __u64 last;     // the last eight bytes, in lower case
-    __u64 before;   // the eight before these
-    __u32 raw;      // the last four as they are
-    __u32 at;       // bytes seen
-    __u32 line_end; // offset after the first line; 0: none yet
-    __u32 head_end; // offset after the empty line; 0: none yet
-    __u32 name_end; // offset after the first name; 0: not found
-    __u32 names;    // found
-    __u8 mark;      // the byte before the name: a line feed, or the length in AMQP
-    __u8 is_text;   // stop at the end of an HTTP head
+    __u64 last;       // the last eight bytes, in lower case
+    __u64 before;     // the eight before these
+    __u32 raw;        // the last four as they are
+    __u32 at;         // bytes seen
+    __u32 line_end;   // offset after the first line; 0: none yet
+    __u32 head_end;   // offset after the empty line; 0: none yet
+    __u32 name_end;   // offset after the first name; 0: not found
+    __u32 names;      // found
+    __u32 lengths;    // Content-Length lines
+    __u32 length_end; // offset after the first one's name
+    __u32 codings;    // Transfer-Encoding lines
+    __u32 hash;       // FNV-1a of what came before the next byte, in the first line
+    __u32 line_hash;  // of what came before the first line's last blank
+    __u8 mark;        // the byte before the name: a line feed, or the length in AMQP
+    __u8 is_text;     // stop at the end of an HTTP head
     __u8 pad_[2];
 };
 
@@ -54,7 +64,19 @@ __noinline int scan_step(const struct scan_chunk *chunk, struct scan *scan, __u3
         scan->at++;
         if (scan->last == SCAN_NAME_TAIL && (__u32)scan->before == name_head && scan->names++ == 0)
             scan->name_end = scan->at;
-        if (byte != '\n' || !scan->is_text)
+        if (!scan->is_text)
+            continue;
+        if (!scan->line_end) {
+            if (byte == ' ')
+                scan->line_hash = scan->hash;
+            scan->hash = (scan->hash ^ byte) * 16777619;
+        }
+        if (scan->last == SCAN_LENGTH_TAIL && scan->before << 8 >> 8 == SCAN_LENGTH_HEAD &&
+            scan->lengths++ == 0)
+            scan->length_end = scan->at;
+        if (scan->last == SCAN_CODING_TAIL && scan->before == SCAN_CODING_HEAD)
+            scan->codings++;
+        if (byte != '\n')
             continue;
         if (!scan->line_end)
             scan->line_end = scan->at;
@@ -118,15 +140,14 @@ static __always_inline __u32 hex_read(__u8 *to, const char *from, const __u32 by
     return bad;
 }
 
-// W3C Trace Context 3.2. On failure the request is untouched. Global, so verified once.
-__noinline int traceparent_read(const struct traceparent *from, struct request *request)
+// W3C Trace Context 3.2. On failure `out` is untouched. Global, so verified once.
+__noinline int traceparent_read(const struct traceparent *from, struct inbound_key *out)
 {
-    struct request made = {};
+    struct inbound_key made = {};
     __u8 version = 0;
     __u32 bad = 0;
-    __u64 any;
 
-    if (!from || !request)
+    if (!from || !out)
         return -1;
     bad |= hex_read(&version, from->text, 1);
     bad |= hex_read(made.trace_id, from->text + 3, 16);
@@ -135,12 +156,9 @@ __noinline int traceparent_read(const struct traceparent *from, struct request *
     if (bad || version == 0xff || from->text[2] != '-' || from->text[35] != '-' ||
         from->text[52] != '-')
         return -1;
-    any = *(__u64 *)made.trace_id | *(__u64 *)(made.trace_id + 8);
-    if (!any || !*(__u64 *)made.parent_id)
+    if (!(*(__u64 *)made.trace_id | *(__u64 *)(made.trace_id + 8)) || !*(__u64 *)made.parent_id)
         return -1;
-    __builtin_memcpy(request->trace_id, made.trace_id, 16);
-    __builtin_memcpy(request->parent_id, made.parent_id, 8);
-    request->flags = made.flags;
+    *out = made;
     return 0;
 }
 

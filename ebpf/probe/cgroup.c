@@ -96,6 +96,15 @@ int cgroup_enter(const char *path, struct why *why)
     return failed;
 }
 
+static const char hold_name[] = "held-by-throughline";
+
+// run-NUMBER: what agent/cli/run.c makes, and nobody else's run-user-1000.mount.
+static bool is_run(const char *name)
+{
+    return strncmp(name, "run-", 4) == 0 && name[4] != '\0' &&
+           strspn(name + 4, "0123456789") == strlen(name + 4);
+}
+
 void cgroup_sweep(const char *path)
 {
     DIR *folder = opendir(path);
@@ -104,17 +113,37 @@ void cgroup_sweep(const char *path)
     if (!folder)
         return;
     while ((entry = readdir(folder)) != NULL) {
-        if (strncmp(entry->d_name, "run-", 4) == 0)
+        if (is_run(entry->d_name))
             unlinkat(dirfd(folder), entry->d_name, AT_REMOVEDIR); // fails while it is in use
     }
     closedir(folder);
 }
 
+static void hold_path(const char *path, char out[static CGROUP_PATH_MAX + sizeof hold_name])
+{
+    const size_t len = strlen(path);
+
+    memcpy(out, path, len);
+    out[len] = '/';
+    memcpy(out + len + 1, hold_name, sizeof hold_name);
+}
+
+void cgroup_hold(const char *path)
+{
+    char held[CGROUP_PATH_MAX + sizeof hold_name];
+
+    hold_path(path, held);
+    mkdir(held, 0755);
+}
+
 void cgroup_leave(const char *path)
 {
     static const char ours[] = "throughline";
+    char held[CGROUP_PATH_MAX + sizeof hold_name];
     const char *name = strrchr(path, '/');
 
+    hold_path(path, held);
+    rmdir(held);
     cgroup_sweep(path);
     if (name && strncmp(name + 1, ours, sizeof ours - 1) == 0)
         rmdir(path); // fails while it is in use

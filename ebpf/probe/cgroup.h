@@ -19,8 +19,11 @@ int cgroup_make(struct str name, char out_path[static CGROUP_PATH_MAX], struct w
 // Moves the calling process into the folder. -errno.
 int cgroup_enter(const char *path, struct why *why);
 
-// Removes the folders run-* below it that no process is in any more.
+// Removes the folders run-NUMBER below it that no process is in any more.
 void cgroup_sweep(const char *path);
 
-// The same, then the folder itself when its name says that it is ours and nothing is in it.
+// Keeps the folder from being removed while it is traced: who made it anew would not be.
+void cgroup_hold(const char *path);
+
+// Sweeps, lets go, then removes the folder when its name says that it is ours and nothing is in it.
 void cgroup_leave(const char *path);

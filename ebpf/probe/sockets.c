@@ -22,7 +22,7 @@
 #include "generated/sockets.skel.h"
 #include "libtrace/base/clock.h"
 
-enum { EXCLUDED_MAX = 4096, LINKS_MAX = 4, ALIVE_MS = 3000 };
+enum { EXCLUDED_MAX = 4096, LINKS_MAX = 4, ALIVE_MS = 3000, SWEEP_S = 10 };
 
 // Linux gives it this number (PROC_PID_INIT_INO).
 #define FIRST_PID_NAMESPACE 0xEFFFFFFCU
@@ -33,8 +33,10 @@ struct sockets_probe {
     struct ring_buffer *ring;
     struct bpf_link *links[LINKS_MAX];
     size_t link_count;
-    bool needs_verdict;     // of the map of sockets; then it is pinned, too
-    char pin[PIN_PATH_MAX]; // empty: it is not
+    bool needs_check;       // a second map of sockets, with a stream verdict
+    char pin[PIN_PATH_MAX]; // of that map; empty: it is not pinned
+    char path[CGROUP_PATH_MAX];
+    uint64_t swept_ns;
     int cgroup;
     int64_t unix_ahead_ns; // what CLOCK_REALTIME is ahead of CLOCK_MONOTONIC
     uint64_t clock_checked_ns;
@@ -128,6 +130,13 @@ static void data_take(struct sockets_probe *probe, const struct tap_data *data, 
                      data->head.role == TAP_SERVER ? CONN_ROLE_SERVER : CONN_ROLE_CLIENT);
 }
 
+// The socket leaves the map at once: from now on the kernel tells its program right.
+static void asked_take(struct sockets_probe *probe, const struct tap_head *head)
+{
+    bpf_map_delete_elem(bpf_map__fd(probe->bpf->maps.sockets), &head->cookie);
+    stats_add(&probe_stats, PROBE_asked, 1);
+}
+
 static int record_take(void *probe_, void *bytes, size_t len)
 {
     struct sockets_probe *probe = probe_;
@@ -141,6 +150,8 @@ static int record_take(void *probe_, void *bytes, size_t len)
         open_take(probe, bytes);
     else if (head->kind == TAP_DATA && len >= sizeof(struct tap_data))
         data_take(probe, bytes, len - sizeof(struct tap_data));
+    else if (head->kind == TAP_ASKED)
+        asked_take(probe, head);
     else if (head->kind == TAP_CLOSE)
         probe->plan.close(probe->plan.self, head->cookie, unix_ns(probe, head->time_ns));
     else
@@ -181,6 +192,10 @@ int sockets_probe_poll(struct sockets_probe *probe, int timeout_ms)
 
     heartbeat(probe);
     clock_check(probe);
+    if (probe->clock_checked_ns - probe->swept_ns > SWEEP_S * NS_PER_SECOND) {
+        probe->swept_ns = probe->clock_checked_ns;
+        cgroup_sweep(probe->path);
+    }
     got = ring_buffer__poll(probe->ring, timeout_ms);
     // The kernel side wakes us late on purpose: what waits is taken now.
     if (got == 0)
@@ -225,18 +240,30 @@ static int link_keep(struct sockets_probe *probe, struct bpf_link *link, const c
     return 0;
 }
 
-// The programs of the map of sockets. They stay with the map, however long it lives.
+static int program_attach(const struct bpf_program *program, const struct bpf_map *map,
+                          enum bpf_attach_type type, struct why *why)
+{
+    if (bpf_prog_attach(bpf_program__fd(program), bpf_map__fd(map), type, 0) == 0)
+        return 0;
+    return why_fail(why, -EOPNOTSUPP, "%s cannot be attached: %s", bpf_program__name(program),
+                    strerrordesc_np(errno));
+}
+
+// The programs of the maps of sockets. They stay with the map, however long it lives.
 static int map_attach(struct sockets_probe *probe, struct why *why)
 {
-    struct sockets_bpf *bpf = probe->bpf;
-    const int map = bpf_map__fd(bpf->maps.sockets);
+    const struct sockets_bpf *bpf = probe->bpf;
+    int failed =
+        program_attach(bpf->progs.sockets_send, bpf->maps.sockets, BPF_SK_MSG_VERDICT, why);
 
-    if (bpf_prog_attach(bpf_program__fd(bpf->progs.sockets_send), map, BPF_SK_MSG_VERDICT, 0) != 0)
-        return why_fail(why, -EOPNOTSUPP, "sk_msg cannot be attached: %s", strerrordesc_np(errno));
-    if (probe->needs_verdict && bpf_prog_attach(bpf_program__fd(bpf->progs.sockets_receive), map,
-                                                BPF_SK_SKB_STREAM_VERDICT, 0) != 0)
-        return why_fail(why, -EOPNOTSUPP, "sk_skb cannot be attached: %s", strerrordesc_np(errno));
-    return 0;
+    if (failed || !probe->needs_check)
+        return failed;
+    failed =
+        program_attach(bpf->progs.sockets_send, bpf->maps.sockets_checked, BPF_SK_MSG_VERDICT, why);
+    if (!failed)
+        failed = program_attach(bpf->progs.sockets_receive, bpf->maps.sockets_checked,
+                                BPF_SK_SKB_STREAM_VERDICT, why);
+    return failed;
 }
 
 static int attach(struct sockets_probe *probe, struct why *why)
@@ -270,17 +297,22 @@ static int attach(struct sockets_probe *probe, struct why *why)
 // Opens the cgroup, for us alone: two taps on one would write two contexts.
 static int cgroup_take(struct sockets_probe *probe, struct why *why)
 {
-    char path[CGROUP_PATH_MAX];
-    const int failed = cgroup_make(probe->plan.cgroup, path, why);
+    const int failed = cgroup_make(probe->plan.cgroup, probe->path, why);
 
     if (failed)
         return failed;
-    probe->cgroup = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    probe->cgroup = open(probe->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (probe->cgroup < 0)
-        return why_fail(why, -errno, "'%s' cannot be opened: %s", path, strerrordesc_np(errno));
-    if (flock(probe->cgroup, LOCK_EX | LOCK_NB) != 0)
-        return why_fail(why, -EBUSY, "another agent traces the cgroup '%s'", path);
-    cgroup_sweep(path);
+        return why_fail(why, -errno, "'%s' cannot be opened: %s", probe->path,
+                        strerrordesc_np(errno));
+    if (flock(probe->cgroup, LOCK_EX | LOCK_NB) != 0) {
+        // It is another's: nothing of it is ours to sweep.
+        close(probe->cgroup);
+        probe->cgroup = -1;
+        return why_fail(why, -EBUSY, "another agent traces the cgroup '%s'", probe->path);
+    }
+    cgroup_hold(probe->path);
+    cgroup_sweep(probe->path);
     return 0;
 }
 
@@ -299,7 +331,7 @@ static int map_pin(struct sockets_probe *probe, struct why *why)
         return why_fail(why, -ENAMETOOLONG, "the name of the map is too long");
     failed = pin_path(name, probe->pin, why);
     if (!failed)
-        failed = bpf_map__set_pin_path(probe->bpf->maps.sockets, probe->pin);
+        failed = bpf_map__set_pin_path(probe->bpf->maps.sockets_checked, probe->pin);
     return failed;
 }
 
@@ -313,16 +345,18 @@ static int load(struct sockets_probe *probe, struct why *why)
                         "the kernel has no BTF (/sys/kernel/btf/vmlinux); one built with "
                         "CONFIG_DEBUG_INFO_BTF is needed");
     libbpf_set_print(say_nothing);
-    failed = sockmap_needs_verdict(&probe->needs_verdict, why);
+    failed = probe->plan.is_writing ? sockmap_needs_verdict(&probe->needs_check, why) : 0;
     if (failed)
         return failed;
     probe->bpf = sockets_bpf__open();
     if (!probe->bpf)
         return why_fail(why, -EOPNOTSUPP, "the programs cannot be opened: %s",
                         strerrordesc_np(errno));
-    failed = probe->needs_verdict ? map_pin(probe, why) : 0;
+    failed = probe->needs_check ? map_pin(probe, why) : 0;
     if (failed)
         return failed;
+    probe->bpf->rodata->is_writing = probe->plan.is_writing;
+    probe->bpf->rodata->needs_check = probe->needs_check;
     if (stat("/proc/self/ns/pid", &pid_namespace) == 0 &&
         pid_namespace.st_ino != FIRST_PID_NAMESPACE) {
         probe->bpf->rodata->pid_namespace_dev = pid_namespace.st_dev;
@@ -366,20 +400,23 @@ int sockets_probe_start(const struct probe_plan *plan, struct sockets_probe **ou
     return 0;
 }
 
+bool sockets_probe_is_checking(const struct sockets_probe *probe)
+{
+    return probe->needs_check;
+}
+
 // A pinned map that no connection is in any more has nothing to lose.
 static void map_unpin(struct sockets_probe *probe)
 {
     uint64_t first;
 
     if (probe->pin[0] && probe->bpf &&
-        bpf_map_get_next_key(bpf_map__fd(probe->bpf->maps.sockets), NULL, &first) != 0)
+        bpf_map_get_next_key(bpf_map__fd(probe->bpf->maps.sockets_checked), NULL, &first) != 0)
         pin_remove(probe->pin);
 }
 
 void sockets_probe_stop(struct sockets_probe *probe)
 {
-    char path[CGROUP_PATH_MAX];
-
     if (!probe)
         return;
     while (probe->link_count)
@@ -390,9 +427,8 @@ void sockets_probe_stop(struct sockets_probe *probe)
     ring_buffer__free(probe->ring);
     sockets_bpf__destroy(probe->bpf);
     if (probe->cgroup >= 0) {
+        cgroup_leave(probe->path);
         close(probe->cgroup);
-        if (cgroup_make(probe->plan.cgroup, path, NULL) == 0)
-            cgroup_leave(path);
     }
     free(probe);
 }

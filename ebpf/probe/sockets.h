@@ -18,6 +18,7 @@ struct probe_process {
 
 struct probe_plan {
     struct str cgroup; // below the v2 mount; "/": every process of the node
+    bool is_writing;   // context into messages
     void *self;
     // A connection was opened; its process may not be known yet.
     void (*open)(void *self, const struct connection *connection);
@@ -36,5 +37,9 @@ int sockets_probe_poll(struct sockets_probe *probe, int timeout_ms);
 
 // These processes, and no others, are left alone: they report by themselves.
 void sockets_probe_exclude(struct sockets_probe *probe, const uint32_t *pids, size_t count);
+
+// Whether this kernel needs a second map, with a stream verdict, for programs that ask how much
+// there is to read (ebpf/probe/sockmap.h).
+bool sockets_probe_is_checking(const struct sockets_probe *probe);
 
 void sockets_probe_stop(struct sockets_probe *probe);

@@ -13,7 +13,8 @@ enum {
     TAP_COMM_BYTES = 16,
 };
 
-enum tap_kind { TAP_OPEN, TAP_DATA, TAP_CLOSE };
+// TAP_ASKED: a program asked for what the kernel would tell wrong; the socket must leave its map.
+enum tap_kind { TAP_OPEN, TAP_DATA, TAP_CLOSE, TAP_ASKED };
 
 enum tap_direction { TAP_OUT, TAP_IN };
 
