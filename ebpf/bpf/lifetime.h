@@ -93,9 +93,9 @@ static __always_inline void close_report(__u64 cookie)
 // Programs that are known to ask how much there is to read.
 static __always_inline bool is_asking_name(__u64 name)
 {
-    return name == 0x786e69676e ||    // "nginx"
-           name == 0x6176616a ||      // "java"
-           name == 0x74656e746f64;    // "dotnet"
+    return name == 0x786e69676e || // "nginx"
+           name == 0x6176616a ||   // "java"
+           name == 0x74656e746f64; // "dotnet"
 }
 
 // Who connects, and for which request, is known only here: the rest happens when packets arrive.
@@ -114,8 +114,8 @@ static __always_inline int connects(struct bpf_sock_addr *address)
     if (!opening)
         return 1;
     opening->writer = who;
-    opening->wants_check = needs_check && (bpf_map_lookup_elem(&asking, &tgid) ||
-                                           is_asking_name(program_name(comm)));
+    opening->wants_check =
+        needs_check && (bpf_map_lookup_elem(&asking, &tgid) || is_asking_name(program_name(comm)));
     current = thread_current(who);
     if (!current) {
         opening->request.is_valid = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What system calls have read, and what they have written where sk_msg does not look. Requests begin
-// and end here; what is not understood leaves no request behind.
+// What system calls have read, and what they have written where sk_msg does not look. Requests
+// begin and end here; what is not understood leaves no request behind.
 
 #pragma once
 
@@ -149,7 +149,8 @@ static __always_inline void bytes_come(struct tap_data *record, struct transfer 
         server_bytes(transfer);
 }
 
-// What was written where sk_msg does not see it. Whatever a server writes ends the request, but 1xx.
+// What was written where sk_msg does not see it. Whatever a server writes ends the request, but
+// 1xx.
 static __always_inline void bytes_go(struct tap_data *record, struct transfer *transfer)
 {
     struct conn *conn = transfer->conn;
@@ -332,8 +333,8 @@ static __always_inline void failure_asked(struct pt_regs *regs)
         thread_waits(who);
 }
 
-// A program asks how much there is to read on a socket of the map without a stream verdict: this one
-// leaves the map, and the program's next ones go into the other.
+// A program asks how much there is to read on a socket of the map without a stream verdict: this
+// one leaves the map, and the program's next ones go into the other.
 static __always_inline void amount_asked(struct pt_regs *regs)
 {
     const __u32 tgid = current_who() >> 32;
