@@ -153,6 +153,7 @@ class Check:
         second = subprocess.run([PROGRAM, "agent", "-c", config, "--data-dir", os.path.join(self.folder, "data")],
                                 capture_output=True, text=True, timeout=20, check=False)
         assert second.returncode == 1 and "another agent traces the cgroup" in second.stderr, second
+        assert os.stat(cgroup_folder(self.cgroup)).st_ino == self.inode
 
     def stop(self):
         for process in self.running:
