@@ -79,6 +79,33 @@ int cgroup_make(struct str name, char out_path[static CGROUP_PATH_MAX], struct w
     return failed;
 }
 
+bool cgroup_is_there(uint64_t number)
+{
+    // linux/exportfs.h: FILEID_KERNFS, eight bytes of the number.
+    enum { KERNFS_HANDLE_TYPE = 0xfe };
+    union {
+        struct file_handle handle;
+        char room[sizeof(struct file_handle) + sizeof number];
+    } name = {.handle = {.handle_bytes = sizeof number, .handle_type = KERNFS_HANDLE_TYPE}};
+    char path[CGROUP_PATH_MAX];
+    int mount;
+    int found;
+    bool is_gone;
+
+    if (cgroup_mount(path, NULL) != 0)
+        return true;
+    mount = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (mount < 0)
+        return true;
+    memcpy(name.handle.f_handle, &number, sizeof number);
+    found = open_by_handle_at(mount, &name.handle, O_PATH | O_CLOEXEC);
+    is_gone = found < 0 && errno == ESTALE;
+    if (found >= 0)
+        close(found);
+    close(mount);
+    return !is_gone;
+}
+
 int cgroup_enter(const char *path, struct why *why)
 {
     char file[CGROUP_PATH_MAX + 16];

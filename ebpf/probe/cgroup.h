@@ -16,6 +16,9 @@ int cgroup_mount(char out_path[static CGROUP_PATH_MAX], struct why *why);
 // -EINVAL: not a plain relative name. -EPERM, -errno: it could not be made.
 int cgroup_make(struct str name, char out_path[static CGROUP_PATH_MAX], struct why *why);
 
+// Whether there still is a cgroup of that number (its inode). When it cannot be told: true.
+bool cgroup_is_there(uint64_t number);
+
 // Moves the calling process into the folder. -errno.
 int cgroup_enter(const char *path, struct why *why);
 

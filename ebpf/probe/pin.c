@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "ebpf/probe/mounts.h"
+#include "libtrace/base/str.h"
 
 static const char own_parent[] = "/run/throughline";
 static const char own_mount[] = "/run/throughline/bpf";
@@ -56,6 +57,28 @@ static bool holds_ours(const char *path)
     if (folder)
         closedir(folder);
     return is_found;
+}
+
+void pin_sweep(const char *prefix, bool (*is_needed)(uint64_t number))
+{
+    const size_t len = strlen(prefix);
+    char mount[MOUNT_PATH_MAX];
+    const struct dirent *entry;
+    DIR *folder;
+
+    if (mount_find("bpf", mount, NULL) != 0)
+        return;
+    folder = opendir(mount);
+    if (!folder)
+        return;
+    while ((entry = readdir(folder)) != NULL) {
+        uint64_t number;
+
+        if (strncmp(entry->d_name, prefix, len) == 0 &&
+            str_to_u64(str_of(entry->d_name + len), &number) && !is_needed(number))
+            unlinkat(dirfd(folder), entry->d_name, 0);
+    }
+    closedir(folder);
 }
 
 void pin_remove(const char *path)

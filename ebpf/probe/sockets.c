@@ -316,6 +316,8 @@ static int cgroup_take(struct sockets_probe *probe, struct why *why)
     return 0;
 }
 
+static const char pin_prefix[] = "throughline-sockets-";
+
 // Where bytes wait in the map on their way to a program, the map must outlive us; the agent that
 // comes next takes it over.
 static int map_pin(struct sockets_probe *probe, struct why *why)
@@ -326,8 +328,9 @@ static int map_pin(struct sockets_probe *probe, struct why *why)
 
     if (fstat(probe->cgroup, &cgroup) != 0)
         return why_fail(why, -errno, "the cgroup cannot be looked at: %s", strerrordesc_np(errno));
-    if (snprintf(name, sizeof name, "throughline-sockets-%llu",
-                 (unsigned long long)cgroup.st_ino) >= (int)sizeof name)
+    pin_sweep(pin_prefix, cgroup_is_there);
+    if (snprintf(name, sizeof name, "%s%llu", pin_prefix, (unsigned long long)cgroup.st_ino) >=
+        (int)sizeof name)
         return why_fail(why, -ENAMETOOLONG, "the name of the map is too long");
     failed = pin_path(name, probe->pin, why);
     if (!failed)

@@ -4,6 +4,7 @@
 #include "tests/support/check.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ebpf/probe/cgroup.h"
@@ -46,6 +47,7 @@ static void folders_that_nobody_is_in_are_swept(void **state)
     char child[CGROUP_PATH_MAX];
     char name[64];
     struct why why = {""};
+    struct stat about;
 
     (void)state;
     snprintf(name, sizeof name, "throughline-unit-%d/run-1", (int)getpid());
@@ -53,11 +55,13 @@ static void folders_that_nobody_is_in_are_swept(void **state)
         print_message("SKIPPED: cgroups cannot be made here: %s\n", why.text);
         skip();
     }
-    assert_int_equal(access(child, F_OK), 0);
+    assert_int_equal(stat(child, &about), 0);
+    assert_true(cgroup_is_there(about.st_ino));
     memcpy(parent, child, sizeof parent);
     *strrchr(parent, '/') = '\0';
     cgroup_sweep(parent);
     assert_int_not_equal(access(child, F_OK), 0);
+    assert_false(cgroup_is_there(about.st_ino));
     assert_int_equal(rmdir(parent), 0);
 }
 
