@@ -13,6 +13,7 @@
 
 #include "agent/cli/finding.h"
 #include "ebpf/probe/cgroup.h"
+#include "ebpf/probe/sockmap.h"
 
 enum { KERNEL_MAJOR = 5, KERNEL_MINOR = 8 }; // the BPF ring buffer
 
@@ -177,6 +178,27 @@ static int tracepoint_try(void)
     return 1;
 }
 
+// docs/reference/ebpf.md, "What it does to connections".
+static void sockmap_check(struct findings *findings)
+{
+    struct why why = {""};
+    bool needs_verdict = false;
+
+    if (sockmap_needs_verdict(&needs_verdict, &why) != 0) {
+        finding_add(findings, "BPF sockmap", FINDING_MISSING, "%s", why.text);
+        finding_advise(findings,
+                       "receivers: {ebpf: {inject: false}} looks without writing context");
+    } else if (needs_verdict) {
+        finding_add(findings, "BPF sockmap", FINDING_NOTE,
+                    "FIONREAD is wrong for its sockets: nginx, java, dotnet and who asks get a "
+                    "stream verdict");
+        finding_advise(findings,
+                       "receivers: {ebpf: {inject: false}} leaves every connection as it is");
+    } else {
+        finding_add(findings, "BPF sockmap", FINDING_OK, "its sockets read as others do");
+    }
+}
+
 // Each is loaded once, as small as can be, and thrown away.
 static void bpf_check(struct findings *findings, bool is_privileged)
 {
@@ -207,6 +229,8 @@ static void bpf_check(struct findings *findings, bool is_privileged)
     for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++)
         bpf_say(findings, maps[i].name, maps[i].purpose,
                 libbpf_probe_bpf_map_type(maps[i].type, NULL), is_privileged);
+    if (is_privileged)
+        sockmap_check(findings);
 }
 
 // Before Linux 5.11 maps counted against this limit; root's is raised by libbpf.
