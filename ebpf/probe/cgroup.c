@@ -146,31 +146,29 @@ void cgroup_sweep(const char *path)
     closedir(folder);
 }
 
-static void hold_path(const char *path, char out[static CGROUP_PATH_MAX + sizeof hold_name])
-{
-    const size_t len = strlen(path);
+enum { HOLD_PATH_MAX = CGROUP_PATH_MAX + sizeof hold_name };
 
-    memcpy(out, path, len);
-    out[len] = '/';
-    memcpy(out + len + 1, hold_name, sizeof hold_name);
+static bool hold_path(const char *path, char out[static HOLD_PATH_MAX])
+{
+    return snprintf(out, HOLD_PATH_MAX, "%s/%s", path, hold_name) < HOLD_PATH_MAX;
 }
 
 void cgroup_hold(const char *path)
 {
-    char held[CGROUP_PATH_MAX + sizeof hold_name];
+    char held[HOLD_PATH_MAX];
 
-    hold_path(path, held);
-    mkdir(held, 0755);
+    if (hold_path(path, held))
+        mkdir(held, 0755);
 }
 
 void cgroup_leave(const char *path)
 {
     static const char ours[] = "throughline";
-    char held[CGROUP_PATH_MAX + sizeof hold_name];
+    char held[HOLD_PATH_MAX];
     const char *name = strrchr(path, '/');
 
-    hold_path(path, held);
-    rmdir(held);
+    if (hold_path(path, held))
+        rmdir(held);
     cgroup_sweep(path);
     if (name && strncmp(name + 1, ours, sizeof ours - 1) == 0)
         rmdir(path); // fails while it is in use

@@ -8,6 +8,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sockets.skel.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -19,7 +20,6 @@
 #include "ebpf/probe/sockmap.h"
 #include "ebpf/probe/stats.h"
 #include "ebpf/shared/sockets.h"
-#include "generated/sockets.skel.h"
 #include "libtrace/base/clock.h"
 
 enum { EXCLUDED_MAX = 4096, LINKS_MAX = 4, ALIVE_MS = 3000, SWEEP_S = 10 };
