@@ -10,14 +10,16 @@
 
 #define SAME_PARENT_NS 60000000000ULL // how long a parent that came twice stays doubtful
 
-// Programs whose event loop is known to serve what it has just read.
-static __always_inline bool is_proxy_name(const char *comm)
+// Programs that pass requests on in one event loop a thread.
+static __always_inline __u8 proxy_of(const char *comm)
 {
     const __u64 name = *(const __u64 *)comm;
 
-    return name == 0x786e69676e ||                // "nginx"
-           name == 0x79786f72706168 ||            // "haproxy"
-           (name & 0xffffffffff) == 0x796f766e65; // "envoy"
+    if (name == 0x786e69676e) // "nginx"
+        return PROXY_LOOP;
+    if (name == 0x79786f72706168 || (name & 0xffffffffff) == 0x796f766e65) // "haproxy", "envoy"
+        return PROXY_LINE;
+    return PROXY_NONE;
 }
 
 // The connection whose request it is, as long as that was not answered. NULL: it is over.
@@ -39,12 +41,13 @@ static __always_inline __u64 process_of(__u64 who)
 
 static __always_inline void open_count(__u64 who, __s64 more)
 {
-    __s64 *open = bpf_map_lookup_elem(&open_requests, &who);
+    const __s64 none = 0;
+    __s64 *open;
 
+    bpf_map_update_elem(&open_requests, &who, &none, BPF_NOEXIST);
+    open = bpf_map_lookup_elem(&open_requests, &who);
     if (open)
         __sync_fetch_and_add(open, more);
-    else if (more > 0)
-        bpf_map_update_elem(&open_requests, &who, &more, BPF_ANY);
 }
 
 static __always_inline bool is_only_one(__u64 who)
@@ -67,15 +70,15 @@ static __always_inline void line_end(const struct conn *conn)
         bpf_map_delete_elem(&lines, &key);
 }
 
-// The request of a connection is over: answered, or no longer understood.
-static __always_inline void request_end(struct conn *conn, __u8 phase)
+// The request of a connection is over.
+static __always_inline void request_end(struct conn *conn)
 {
-    if (conn->phase == CONN_AWAITS || conn->phase == CONN_HEAD_OPEN) {
-        open_count(conn->reader, -1);
-        open_count(process_of(conn->reader), -1);
-        line_end(conn);
-    }
-    conn->phase = phase;
+    if (conn->phase == CONN_IDLE)
+        return;
+    open_count(conn->reader, -1);
+    open_count(process_of(conn->reader), -1);
+    line_end(conn);
+    conn->phase = CONN_IDLE;
 }
 
 // A request begins: on a connection that the process accepted, or as a message delivered to it.
@@ -92,7 +95,7 @@ static __always_inline void request_begin(struct conn *conn, const struct tap_da
     request->line_hash = 0;
     request->flags = 1;
     request->is_valid = 1;
-    request->is_proxy = is_proxy_name(record->comm);
+    request->proxy = proxy_of(record->comm);
     conn->reader = who;
     conn->phase = phase;
     open_count(who, 1);
@@ -141,7 +144,7 @@ static __always_inline void line_begin(struct request *request, __u32 line_hash,
     struct line made = {.open = 1};
     struct line *line;
 
-    if (!request->is_proxy || !line_hash)
+    if (request->proxy == PROXY_NONE || !line_hash)
         return;
     request->line_hash = line_hash;
     line = bpf_map_lookup_elem(&lines, &key);
@@ -167,8 +170,8 @@ static __always_inline const struct request *thread_current(__u64 who)
 
     if (!conn)
         return 0;
-    if (current->is_proxy)
-        return current;
+    if (current->proxy != PROXY_NONE)
+        return current->proxy == PROXY_LOOP ? current : 0;
     // A loop that is no known proxy may go on with any request that is open in its process; a
     // thread, with any that it has read.
     return is_only_one(conn->is_polled ? process_of(who) : who) ? current : 0;
@@ -199,7 +202,7 @@ static __always_inline void answer_arrives(__u64 who, const struct conn *conn)
         return;
     // A proxy goes on with the request that this answer belongs to; in programs that are no known
     // proxies that is not sure.
-    if (conn->request.is_valid && conn->request.is_proxy && conn->writer == who &&
+    if (conn->request.is_valid && conn->request.proxy == PROXY_LOOP && conn->writer == who &&
         request_conn(&conn->request))
         thread_takes(who, &conn->request);
     else if (current)
@@ -212,11 +215,11 @@ static __always_inline void writer_find(__u64 who, struct conn *conn)
     const struct request *current = thread_current(who);
     // A proxy connects for a request, then waits, then writes.
     const bool is_connected_for = conn->is_fresh && conn->request.is_valid &&
-                                  conn->request.is_proxy && request_conn(&conn->request);
+                                  conn->request.proxy == PROXY_LOOP && request_conn(&conn->request);
 
     conn->is_fresh = 0;
     conn->writer = who;
-    if (is_connected_for && (!current || current->is_proxy))
+    if (is_connected_for && (!current || current->proxy == PROXY_LOOP))
         return;
     if (!current) {
         conn->request.is_valid = 0;
@@ -224,11 +227,12 @@ static __always_inline void writer_find(__u64 who, struct conn *conn)
     }
     conn->request = *current;
     // One read, one request: what a timer of the loop sends next is another's.
-    if (current->is_proxy)
+    if (current->proxy == PROXY_LOOP)
         thread_drops(who);
 }
 
-// A proxy that passes on the very first line of one open request passes on that request.
+// A proxy that passes on the very first line of one open request passes on that request; where not
+// all requests are seen, the line can only say which one it is not.
 static __always_inline void line_find(struct conn *conn, __u32 line_hash)
 {
     const struct line_key key = {.tgid = conn->writer >> 32, .line_hash = line_hash};
@@ -236,10 +240,11 @@ static __always_inline void line_find(struct conn *conn, __u32 line_hash)
 
     if (!line)
         return;
-    if (line->request.is_valid && request_conn(&line->request))
+    if (line->request.is_valid && request_conn(&line->request) &&
+        !bpf_map_lookup_elem(&opaque, &key.tgid))
         conn->request = line->request;
     else if (conn->request.line_hash != line_hash)
-        conn->request.is_valid = 0; // one of several, and not the one the loop suggests
+        conn->request.is_valid = 0; // not the one that the loop suggests
 }
 
 // The request whose traceparent a message carries; false: the application wrote it.

@@ -8,6 +8,9 @@
 
 enum { HTTP1_VERSION_BYTES = 11, HTTP1_LENGTH_BYTES = 24, HTTP1_STATUS_SWITCHING = 101 };
 
+// More than an interim response alone has, as servers send it: the final one is behind it.
+enum { HTTP1_INTERIM_BYTES = 64 };
+
 // A message's first bytes.
 struct head {
     __u32 word[3];

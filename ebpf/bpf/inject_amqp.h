@@ -8,9 +8,10 @@
 #include "ebpf/bpf/message.h"
 
 enum {
-    AMQP_STEPS_MAX = 600,    // frames that are looked at in one message
-    AMQP_FRAME_BYTES = 4096, // that any peer takes (specification 4.2.3, frame-min-size)
-    AMQP_NAME_BYTES = 11,    // of "traceparent"
+    AMQP_STEPS_MAX = 600,     // frames that are looked at in one message
+    AMQP_FRAME_BYTES = 4096,  // that any peer takes (specification 4.2.3, frame-min-size)
+    AMQP_NAME_BYTES = 11,     // of "traceparent"
+    AMQP_SLACK_BYTES = 16384, // for what the kernel adds to a message's memory
     AMQP_HEAD_BYTES = 7,
     AMQP_FIXED_BYTES = 21, // frame head, class, weight, body size, flags
     AMQP_ENTRY_BYTES = 72, // name with length, type, value with length

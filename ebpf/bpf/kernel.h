@@ -68,6 +68,13 @@ struct sock_common {
 
 struct sock {
     struct sock_common __sk_common;
+    int sk_sndbuf;
+    int sk_wmem_queued;
+};
+
+struct tcp_sock {
+    __u32 write_seq;
+    __u32 notsent_lowat;
 };
 
 struct socket {

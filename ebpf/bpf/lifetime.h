@@ -42,16 +42,22 @@ static __always_inline void ends_turn(const struct tap_ends *ends, struct tap_en
 }
 
 // A client is noted, for the server that asks; both ends of a connection may be on this node.
-static __always_inline bool peer_note(const struct tap_ends *ends, __u8 role)
+static __always_inline void peer_note(struct conn *conn, const struct tap_ends *ends)
 {
+    const __u32 tgid = conn->writer >> 32;
     struct tap_ends turned;
-    const __u8 yes = 1;
+    const __u32 *opener;
 
-    if (role == TAP_SERVER)
-        return bpf_map_lookup_elem(&opened, ends) != 0;
-    ends_turn(ends, &turned);
-    bpf_map_update_elem(&opened, &turned, &yes, BPF_ANY);
-    return false;
+    if (conn->role == TAP_CLIENT) {
+        ends_turn(ends, &turned);
+        bpf_map_update_elem(&opened, &turned, &tgid, BPF_ANY);
+        return;
+    }
+    opener = bpf_map_lookup_elem(&opened, ends);
+    if (!opener)
+        return;
+    conn->peer_tgid = *opener;
+    conn->is_peer_traced = 1;
 }
 
 static __always_inline void open_report(const struct tap_ends *ends, __u64 cookie,
@@ -123,7 +129,7 @@ static __always_inline int connects(struct bpf_sock_addr *address)
     }
     opening->request = *current;
     // One read, one request (writer_find).
-    if (current->is_proxy)
+    if (current->proxy == PROXY_LOOP)
         thread_drops(who);
     return 1;
 }
@@ -177,7 +183,7 @@ static __always_inline void established(struct bpf_sock_ops *ops, __u8 role)
         }
     }
     ends_read(ops, &ends);
-    conn->is_peer_traced = peer_note(&ends, role);
+    peer_note(conn, &ends);
     count(TAP_CONNECTIONS);
     open_report(&ends, cookie, conn);
 }
@@ -197,7 +203,7 @@ static __always_inline void closed(struct bpf_sock_ops *ops)
         bpf_map_delete_elem(&opened, &turned);
     }
     if (conn->role == TAP_SERVER || conn->protocol == CONN_AMQP)
-        request_end(conn, CONN_IDLE);
+        request_end(conn);
     bpf_map_delete_elem(&connections, &cookie);
     close_report(cookie);
 }

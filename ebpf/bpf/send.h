@@ -10,6 +10,7 @@
 
 struct sending {
     struct conn *conn;
+    __u64 address; // of the socket
     __u64 cookie;
     __u64 who;
     __u32 size;
@@ -99,6 +100,33 @@ static __noinline int http1_send(struct sk_msg_md *msg, struct tap_data *record,
     return verdict;
 }
 
+// When a socket does not take a message whole, the kernel tells the program too few bytes for each
+// entry that is still to come: they would be sent twice. So entries are written only when the
+// message surely fits, with all that is written into it.
+static __always_inline bool amqp_fits(__u64 address, __u32 size)
+{
+    const struct sock *sk = (const struct sock *)address;
+    const struct tcp_sock *tcp = (const struct tcp_sock *)address;
+    const __s64 room =
+        (__s64)BPF_CORE_READ(sk, sk_sndbuf) - (__s64)BPF_CORE_READ(sk, sk_wmem_queued);
+
+    if (room > 2 * (__s64)size + AMQP_SLACK_BYTES && BPF_CORE_READ(tcp, notsent_lowat) == 0)
+        return true;
+    count(TAP_NO_ROOM);
+    return false;
+}
+
+// What the socket did not take of the last message comes again now.
+static __always_inline void rest_comes_again(struct conn *conn, __u32 missing)
+{
+    count(TAP_CUT);
+    conn->out_offset -= missing;
+    if (conn->protocol == CONN_HTTP1)
+        conn->body_left += missing;
+    else if (conn->protocol == CONN_AMQP)
+        conn->protocol = CONN_OTHER; // frames cannot be followed backwards
+}
+
 // Captures, writes context, captures what was changed again. One instance for each record size.
 static __always_inline int send_with(struct sk_msg_md *msg, struct sending *sending,
                                      const __u32 limit)
@@ -136,7 +164,7 @@ static __always_inline int send_with(struct sk_msg_md *msg, struct sending *send
         if (place >= 0)
             verdict = http1_send(msg, record, place, &conn->request);
     } else if (sending->is_amqp) {
-        struct amqp amqp = {.is_off = 0};
+        struct amqp amqp = {.is_off = !amqp_fits(sending->address, sending->size)};
 
         context_make(&amqp.context, &conn->request);
         verdict = amqp_write(msg, conn, &amqp);
@@ -188,15 +216,35 @@ static __always_inline bool request_may_begin(struct conn *conn, const struct he
     return true;
 }
 
-static __always_inline int message_send(struct sk_msg_md *msg, struct conn *conn, __u64 cookie,
-                                        __u64 who)
+static __always_inline int send_sized(struct sk_msg_md *msg, struct sending *sending)
 {
-    struct sending sending = {
-        .conn = conn, .cookie = cookie, .who = who, .size = message_bytes(msg)};
+    // Room for the line that may be added.
+    if (sending->size <= TAP_SMALL_BYTES - HTTP1_LINE_BYTES)
+        return send_small(msg, sending);
+    if (!sending->is_request || sending->size <= TAP_USUAL_BYTES - HTTP1_LINE_BYTES)
+        return send_usual(msg, sending);
+    return send_head(msg, sending);
+}
+
+static __always_inline int message_send(struct sk_msg_md *msg, const struct opening *opening,
+                                        struct conn *conn, __u64 who)
+{
+    // Through memory: the verifier allows no arithmetic on what it knows to be a socket.
+    const __u64 address = *(const volatile __u64 *)&opening->address;
+    struct sending sending = {.conn = conn,
+                              .address = address,
+                              .cookie = opening->cookie,
+                              .who = who,
+                              .size = message_bytes(msg)};
+    const struct tcp_sock *tcp = (const struct tcp_sock *)address;
+    const __u32 seq = BPF_CORE_READ(tcp, write_seq);
+    int verdict;
     struct head head = {};
     // A method, or AMQP's protocol header, which is all of its message.
     __u8 *bytes = sending.size >= 8 ? message_window(msg, 0, 8) : 0;
 
+    if (conn->is_sent && conn->next_seq != seq)
+        rest_comes_again(conn, conn->next_seq - seq);
     if (bytes) {
         head.word[0] = word_at(bytes);
         head.word[1] = word_at(bytes + 4);
@@ -211,11 +259,9 @@ static __always_inline int message_send(struct sk_msg_md *msg, struct conn *conn
     if (sending.is_request || conn->protocol != CONN_HTTP1)
         writer_find(who, conn);
     if (conn->protocol == CONN_AMQP)
-        request_end(conn, CONN_IDLE);
-    // Room for the line that may be added.
-    if (sending.size <= TAP_SMALL_BYTES - HTTP1_LINE_BYTES)
-        return send_small(msg, &sending);
-    if (!sending.is_request || sending.size <= TAP_USUAL_BYTES - HTTP1_LINE_BYTES)
-        return send_usual(msg, &sending);
-    return send_head(msg, &sending);
+        request_end(conn);
+    verdict = send_sized(msg, &sending);
+    conn->next_seq = seq + message_bytes(msg);
+    conn->is_sent = 1;
+    return verdict;
 }

@@ -45,7 +45,7 @@ SEC("sk_msg")
 int sockets_send(struct sk_msg_md *msg)
 {
     struct bpf_sock *sk = msg->sk;
-    const struct opening *opening = sk ? bpf_sk_storage_get(&openings, sk, 0, 0) : 0;
+    struct opening *opening = sk ? bpf_sk_storage_get(&openings, sk, 0, 0) : 0;
     const __u64 cookie = opening ? opening->cookie : 0;
     struct conn *conn = cookie ? bpf_map_lookup_elem(&connections, &cookie) : 0;
     const __u64 who = current_who();
@@ -53,7 +53,8 @@ int sockets_send(struct sk_msg_md *msg)
     if (!conn || !conn->is_mapped || !message_bytes(msg) || is_excluded(who) ||
         bpf_ktime_get_ns() > alive_until_ns)
         return SK_PASS;
-    return message_send(msg, conn, cookie, who);
+    opening->address = (__u64)(long)sk;
+    return message_send(msg, opening, conn, who);
 }
 
 // For kernels that tell a socket of a map how much it has to read only when what comes in goes

@@ -6,7 +6,7 @@
 #include "ebpf/bpf/kernel.h"
 #include "ebpf/shared/sockets.h"
 
-enum { CONNECTIONS_MAX = 65536, THREADS_MAX = 65536, INBOUND_MAX = 65536, EXCLUDED_MAX = 4096 };
+enum { CONNECTIONS_MAX = 65536, THREADS_MAX = 65536, INBOUND_MAX = 65536 };
 
 // One request that a process is serving: what goes out on its behalf becomes a child of span_id.
 struct request {
@@ -18,18 +18,26 @@ struct request {
     __u32 line_hash; // of method and target; 0: not known
     __u8 flags;
     __u8 is_valid;
-    __u8 is_proxy; // served by a program whose one thread follows the event-loop rules
+    __u8 proxy; // enum proxy
     __u8 pad_;
 };
 
 // CONN_OTHER is for good: what is not understood from its first byte on is never written into.
 enum conn_protocol { CONN_UNKNOWN, CONN_HTTP1, CONN_AMQP, CONN_OTHER };
 
+// All but CONN_IDLE count as one open request of the process that serves.
 enum conn_phase {
     CONN_IDLE,
-    CONN_HEAD_OPEN, // a request's head has begun and not ended
+    CONN_HEAD_OPEN, // accepted: a request's head has begun and not ended
     CONN_AWAITS,    // a request went out or came in; its answer has not begun
-    CONN_LOST,      // what came in was not understood: nobody knows which request is served
+    CONN_LOST,      // accepted, for good: nobody knows which request is served
+};
+
+// How far the event loop of a program is known.
+enum proxy {
+    PROXY_NONE,
+    PROXY_LOOP, // it serves what it has just read
+    PROXY_LINE, // it reads from several first; it passes first lines on as they are
 };
 
 struct conn {
@@ -39,6 +47,8 @@ struct conn {
     __u64 in_offset;
     __u64 out_offset;
     __u64 body_left;      // of the request's body, still to come
+    __u32 peer_tgid;      // accepted: the process of this node that opened it
+    __u32 next_seq;       // where the next message must begin, if the last one was taken whole
     __u32 amqp_skip;      // bytes of the current frame that are still to pass
     __u8 amqp_head[8];    // of a frame whose head was cut by the end of a message
     __u8 amqp_head_bytes; // gathered of it
@@ -47,11 +57,12 @@ struct conn {
     __u8 phase;
     __u8 is_chunked;     // the body's length is not known before its end
     __u8 is_polled;      // somebody waits for it with epoll
-    __u8 is_fresh;       // nothing was written yet
+    __u8 is_fresh;       // opened: nothing was written yet
+    __u8 is_sent;        // next_seq is set
     __u8 is_mapped;      // sk_msg sees what is sent
     __u8 is_checked;     // in the map with a stream verdict
     __u8 is_peer_traced; // the other end is followed on this node, too
-    __u8 pad_[2];
+    __u8 pad_[1];
 };
 
 // Who opens a connection, and for which request; goes with the socket.
@@ -59,6 +70,7 @@ struct opening {
     struct request request;
     __u64 writer;
     __u64 cookie;
+    __u64 address; // of the socket, to read from
     __u64 wants_check;
 };
 
@@ -98,10 +110,18 @@ struct {
 // Processes that were seen asking.
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
-    __uint(max_entries, EXCLUDED_MAX);
+    __uint(max_entries, TAP_EXCLUDED_MAX);
     __type(key, __u32);
     __type(value, __u8);
 } asking SEC(".maps");
+
+// Processes with a connection whose requests are not seen (TLS, HTTP/2): what is open is not all.
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, TAP_EXCLUDED_MAX);
+    __type(key, __u32);
+    __type(value, __u8);
+} opaque SEC(".maps");
 
 // Requests that are open, by the thread that read them (pid and tid) and by process (pid and 0).
 struct {
@@ -129,12 +149,12 @@ struct {
     __type(value, struct line);
 } lines SEC(".maps");
 
-// The ends of what followed processes opened, as the other end would write them.
+// The ends of what followed processes opened, as the other end would write them; and which process.
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, CONNECTIONS_MAX);
     __type(key, struct tap_ends);
-    __type(value, __u8);
+    __type(value, __u32);
 } opened SEC(".maps");
 
 struct {
@@ -161,7 +181,7 @@ struct {
 // Processes that report by themselves.
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, EXCLUDED_MAX);
+    __uint(max_entries, TAP_EXCLUDED_MAX);
     __type(key, __u32);
     __type(value, __u8);
 } excluded SEC(".maps");

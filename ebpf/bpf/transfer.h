@@ -21,24 +21,48 @@ struct transfer {
     __u8 pad_[3];
 };
 
-// Which request the process serves on this connection is not known any more.
+// Which request the process serves on this connection is not known any more. It still is one: it
+// stays counted.
 static __always_inline void request_lose(struct transfer *transfer)
 {
+    const __u32 tgid = transfer->who >> 32;
     struct conn *conn = transfer->conn;
+    const __u8 yes = 1;
 
-    request_end(conn, CONN_LOST);
+    if (conn->phase == CONN_IDLE) {
+        conn->reader = transfer->who;
+        open_count(conn->reader, 1);
+        open_count(process_of(conn->reader), 1);
+    } else {
+        line_end(conn);
+    }
+    conn->phase = CONN_LOST;
     conn->request.is_valid = 0;
+    conn->request.line_hash = 0;
+    bpf_map_update_elem(&opaque, &tgid, &yes, BPF_ANY);
+    thread_drops(transfer->who);
+}
+
+// Requests that cannot be seen (TLS, HTTP/2, another protocol) come in here.
+static __always_inline void client_unseen(const struct transfer *transfer)
+{
+    const __u32 tgid = transfer->who >> 32;
+    const __u8 yes = 1;
+
+    // A process that wakes itself through a pair of sockets serves nobody there.
+    if (transfer->conn->peer_tgid == tgid)
+        return;
+    bpf_map_update_elem(&opaque, &tgid, &yes, BPF_ANY);
     thread_drops(transfer->who);
 }
 
 // The head of a request that a client sent, or more of it.
 static __always_inline void request_read(struct tap_data *record, struct transfer *transfer,
-                                         const __u32 limit)
+                                         bool is_first, const __u32 limit)
 {
     struct scan scan = {.mark = '\n', .is_text = 1};
     struct conn *conn = transfer->conn;
     struct traceparent traceparent = {};
-    const bool is_first = conn->protocol == CONN_UNKNOWN || !conn->request.line_hash;
     __s64 body_bytes;
     __u64 here;
     __u32 at;
@@ -53,6 +77,9 @@ static __always_inline void request_read(struct tap_data *record, struct transfe
     conn->is_chunked = 1; // until more is known
     if (scan.head_end) {
         body_bytes = http1_body_bytes(record, &scan);
+        // An earlier piece may have had the length.
+        if (!is_first && !scan.lengths)
+            body_bytes = -1;
         here = record->bytes - scan.head_end;
         conn->phase = CONN_AWAITS;
         conn->is_chunked = body_bytes < 0;
@@ -75,10 +102,16 @@ static __always_inline void client_bytes(struct tap_data *record, struct transfe
     struct conn *conn = transfer->conn;
     const bool is_open = conn->phase == CONN_HEAD_OPEN || conn->phase == CONN_AWAITS;
 
-    if (conn->protocol == CONN_OTHER)
+    if (conn->protocol == CONN_OTHER) {
+        client_unseen(transfer);
         return;
+    }
+    if (conn->phase == CONN_LOST) {
+        thread_drops(transfer->who);
+        return;
+    }
     if (conn->phase == CONN_HEAD_OPEN) {
-        request_read(record, transfer, limit);
+        request_read(record, transfer, false, limit);
     } else if (conn->body_left || (is_open && conn->is_chunked)) {
         if (!conn->is_chunked && transfer->bytes > conn->body_left) {
             request_lose(transfer);
@@ -89,12 +122,21 @@ static __always_inline void client_bytes(struct tap_data *record, struct transfe
             thread_takes(transfer->who, &conn->request);
     } else if (conn->phase == CONN_IDLE && is_http1_request(&transfer->head)) {
         request_begin(conn, record, transfer->who, CONN_HEAD_OPEN);
-        request_read(record, transfer, limit);
+        request_read(record, transfer, true, limit);
     } else if (conn->protocol == CONN_UNKNOWN) {
         conn->protocol = CONN_OTHER;
+        client_unseen(transfer);
     } else {
         request_lose(transfer);
     }
+}
+
+// Nobody can say which message is worked on; until the process writes, it still is one.
+static __always_inline void delivery_lose(struct transfer *transfer)
+{
+    transfer->conn->phase = CONN_LOST;
+    transfer->conn->request.is_valid = 0;
+    thread_drops(transfer->who);
 }
 
 // A message that a broker delivers: the thread that reads it works on it until the process writes
@@ -107,16 +149,16 @@ static __always_inline void delivery_read(struct tap_data *record, struct transf
     struct traceparent traceparent = {};
     struct inbound_key key = {};
 
+    // More came before the process wrote anything: another message, or the rest of a long one.
+    if (conn->phase != CONN_IDLE)
+        delivery_lose(transfer);
     scan_record(record, &scan, limit);
-    if (scan.names == 0 || amqp_value_at(record, scan.name_end, &traceparent) != 0)
+    if (scan.names != 1 || conn->phase != CONN_IDLE ||
+        amqp_value_at(record, scan.name_end, &traceparent) != 0)
         return;
-    if (scan.names > 1 || conn->phase != CONN_IDLE) {
-        request_lose(transfer);
-        return;
-    }
     request_begin(conn, record, transfer->who, CONN_AWAITS);
     if (!request_context(&conn->request, &traceparent, &key)) {
-        request_lose(transfer);
+        delivery_lose(transfer);
         return;
     }
     request_to_record(record, &conn->request);
@@ -131,7 +173,8 @@ static __always_inline void server_bytes(struct transfer *transfer)
 
     if (conn->protocol == CONN_HTTP1 && status == HTTP1_STATUS_SWITCHING)
         conn->protocol = CONN_OTHER;
-    else if (conn->protocol == CONN_HTTP1 && status >= 200)
+    else if (conn->protocol == CONN_HTTP1 &&
+             (status >= 200 || (status && transfer->bytes > HTTP1_INTERIM_BYTES)))
         conn->phase = CONN_IDLE;
     answer_arrives(transfer->who, conn);
 }
@@ -165,7 +208,8 @@ static __always_inline void bytes_go(struct tap_data *record, struct transfer *t
         conn->protocol = CONN_OTHER;
     if (status >= 100 && status < 200 && status != HTTP1_STATUS_SWITCHING)
         return;
-    request_end(conn, CONN_IDLE);
+    if (conn->phase != CONN_LOST)
+        request_end(conn);
 }
 
 // What would have been concluded from the bytes cannot be.
@@ -177,8 +221,8 @@ static __always_inline void bytes_missed(struct transfer *transfer)
         answer_arrives(transfer->who, conn);
     else if (transfer->direction == TAP_IN)
         request_lose(transfer);
-    else
-        request_end(conn, CONN_IDLE);
+    else if (conn->phase != CONN_LOST)
+        request_end(conn);
 }
 
 static __always_inline int transfer_with(struct transfer *transfer, const __u32 limit)

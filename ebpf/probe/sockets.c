@@ -22,7 +22,7 @@
 #include "ebpf/shared/sockets.h"
 #include "libtrace/base/clock.h"
 
-enum { EXCLUDED_MAX = 4096, LINKS_MAX = 4, ALIVE_MS = 3000, SWEEP_S = 10 };
+enum { LINKS_MAX = 4, ALIVE_MS = 3000, SWEEP_S = 10 };
 
 // Linux gives it this number (PROC_PID_INIT_INO).
 #define FIRST_PID_NAMESPACE 0xEFFFFFFCU
@@ -41,7 +41,7 @@ struct sockets_probe {
     int64_t unix_ahead_ns; // what CLOCK_REALTIME is ahead of CLOCK_MONOTONIC
     uint64_t clock_checked_ns;
     uint64_t counted[TAP_COUNTERS];
-    uint32_t excluded[EXCLUDED_MAX];
+    uint32_t excluded[TAP_EXCLUDED_MAX];
     size_t excluded_count;
 };
 
@@ -218,8 +218,8 @@ void sockets_probe_exclude(struct sockets_probe *probe, const uint32_t *pids, si
     const int map = bpf_map__fd(probe->bpf->maps.excluded);
     const uint8_t yes = 1;
 
-    if (count > EXCLUDED_MAX)
-        count = EXCLUDED_MAX;
+    if (count > TAP_EXCLUDED_MAX)
+        count = TAP_EXCLUDED_MAX;
     for (size_t i = 0; i < probe->excluded_count; i++) {
         if (!is_listed(pids, count, probe->excluded[i]))
             bpf_map_delete_elem(map, &probe->excluded[i]);

@@ -11,6 +11,7 @@ enum {
     TAP_USUAL_BYTES = 4096, // the most that is copied of a message that is no HTTP head
     TAP_HEAD_BYTES = 16384, // the most that is copied of an HTTP head
     TAP_COMM_BYTES = 16,
+    TAP_EXCLUDED_MAX = 4096, // processes
 };
 
 // TAP_ASKED: a program asked for what the kernel would tell wrong; the socket must leave its map.
@@ -79,7 +80,9 @@ enum tap_counter {
     TAP_REWRITTEN_HTTP1,  // requests whose forwarded traceparent got our parent id
     TAP_WRITTEN_AMQP,     // messages that got a traceparent
     TAP_LEFT_ALONE,       // messages that carried a traceparent of their own
-    TAP_HEAD_OPEN,        // requests left alone because their head was not whole in one message
+    TAP_HEAD_OPEN,        // messages left alone because where they begin or end was not clear
+    TAP_NO_ROOM,          // AMQP messages left alone because the socket might not take them whole
+    TAP_CUT,              // messages that the socket did not take whole: their rest comes again
     TAP_WRITE_FAILED,     // messages that the kernel would not let us change
     TAP_BLOCKED,          // messages dropped because a half-made change could not be undone
     TAP_COUNTERS,
