@@ -38,6 +38,7 @@ struct pt_regs {
 enum {
     NR_READ = 0,
     NR_WRITE = 1,
+    NR_POLL = 7,
     NR_IOCTL = 16,
     NR_READV = 19,
     NR_WRITEV = 20,
@@ -49,6 +50,7 @@ enum {
     NR_GETSOCKOPT = 55,
     NR_EPOLL_WAIT = 232,
     NR_EPOLL_CTL = 233,
+    NR_PPOLL = 271,
     NR_EPOLL_PWAIT = 281,
     NR_EPOLL_PWAIT2 = 441,
 };
@@ -116,6 +118,11 @@ struct task_struct {
 struct user_iovec {
     void *base;
     __u64 len;
+};
+
+struct user_pollfd {
+    __s32 fd;
+    __u32 events;
 };
 
 struct user_message {

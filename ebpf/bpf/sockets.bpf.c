@@ -70,6 +70,7 @@ static __always_inline bool is_looked_at(__u64 number)
     switch (number) {
     case NR_READ:
     case NR_WRITE:
+    case NR_POLL:
     case NR_IOCTL:
     case NR_READV:
     case NR_WRITEV:
@@ -81,6 +82,7 @@ static __always_inline bool is_looked_at(__u64 number)
     case NR_GETSOCKOPT:
     case NR_EPOLL_WAIT:
     case NR_EPOLL_CTL:
+    case NR_PPOLL:
     case NR_EPOLL_PWAIT:
     case NR_EPOLL_PWAIT2:
         return true;
@@ -120,6 +122,10 @@ int BPF_PROG(sockets_call, struct pt_regs *regs, long result)
     case NR_EPOLL_PWAIT:
     case NR_EPOLL_PWAIT2:
         thread_waits(current_who());
+        return 0;
+    case NR_POLL:
+    case NR_PPOLL:
+        poll_ends(regs);
         return 0;
     case NR_GETSOCKOPT:
         failure_asked(regs);

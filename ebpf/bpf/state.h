@@ -47,6 +47,7 @@ struct conn {
     __u64 in_offset;
     __u64 out_offset;
     __u64 body_left;      // of the request's body, still to come
+    __s32 fd;             // of the last read
     __u32 peer_tgid;      // accepted: the process of this node that opened it
     __u32 next_seq;       // where the next message must begin, if the last one was taken whole
     __u32 amqp_skip;      // bytes of the current frame that are still to pass
@@ -56,13 +57,13 @@ struct conn {
     __u8 protocol;
     __u8 phase;
     __u8 is_chunked;     // the body's length is not known before its end
-    __u8 is_polled;      // somebody waits for it with epoll
+    __u8 is_polled;      // somebody waits for it among others
     __u8 is_fresh;       // opened: nothing was written yet
     __u8 is_sent;        // next_seq is set
     __u8 is_mapped;      // sk_msg sees what is sent
     __u8 is_checked;     // in the map with a stream verdict
     __u8 is_peer_traced; // the other end is followed on this node, too
-    __u8 pad_[1];
+    __u8 pad_[5];
 };
 
 // Who opens a connection, and for which request; goes with the socket.

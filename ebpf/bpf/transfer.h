@@ -8,6 +8,8 @@
 #include "ebpf/bpf/inject_amqp.h"
 #include "ebpf/bpf/inject_http1.h"
 
+enum { POLL_MAX = 64 };
+
 // Bytes that a system call has read or written.
 struct transfer {
     struct conn *conn;
@@ -353,6 +355,8 @@ static __always_inline int transfer_ends(struct pt_regs *regs, __u64 number, lon
         return 0;
     }
     transfer.bytes = result;
+    if (transfer.direction == TAP_IN)
+        transfer.conn->fd = SYSCALL_ARG1(regs);
     if (!memory_find(number, (const void *)SYSCALL_ARG2(regs), &transfer)) {
         bytes_missed(&transfer);
         return 0;
@@ -364,6 +368,37 @@ static __always_inline int transfer_ends(struct pt_regs *regs, __u64 number, lon
         !is_http1_request(&transfer.head))
         return transfer_usual(&transfer);
     return transfer_head(&transfer);
+}
+
+// Whether the connection that is served is among those that poll() waited for: then it is a loop,
+// and may go on with anybody's. More than are looked at are surely one.
+static __noinline bool is_among(const struct user_pollfd *list, __u64 count, __s32 fd)
+{
+    if (count < 2 || count > POLL_MAX)
+        return count > POLL_MAX;
+    for (__u32 i = 0; i < POLL_MAX; i++) {
+        struct user_pollfd each = {.fd = -1};
+
+        if (i >= count)
+            break;
+        if (bpf_probe_read_user(&each, sizeof each, &list[i]) == 0 && each.fd == fd)
+            return true;
+    }
+    return false;
+}
+
+static __always_inline void poll_ends(struct pt_regs *regs)
+{
+    const __u64 who = current_who();
+    const struct request *current = bpf_map_lookup_elem(&threads, &who);
+    struct conn *conn = current ? request_conn(current) : 0;
+
+    if (!conn)
+        return;
+    if (!conn->is_polled &&
+        is_among((const struct user_pollfd *)SYSCALL_ARG1(regs), SYSCALL_ARG2(regs), conn->fd))
+        conn->is_polled = 1;
+    thread_waits(who);
 }
 
 // A loop asks why a connection failed: what it does next is for the request that it was opened for,
