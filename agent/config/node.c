@@ -115,35 +115,58 @@ static int substitute(struct reading *reading, struct fy_node *node, struct str 
                         : node_problem(reading, node, "more text than a configuration may have");
 }
 
+// What becomes a line, or a part of one: text without the bytes that part lines and keys.
+static int line_part(struct reading *reading, struct fy_node *node, bool may_be_empty,
+                     struct str *out_text)
+{
+    if (node && !fy_node_is_scalar(node))
+        return node_problem(reading, node, "text was expected, not a list or a map");
+    if (substitute(reading, node, out_text) != 0)
+        return -EINVAL;
+    if (out_text->len == 0 && !may_be_empty)
+        return node_problem(reading, node, "an empty item says nothing");
+    if (str_find(*out_text, '\n') < out_text->len)
+        return node_problem(reading, node, "one line was expected");
+    return 0;
+}
+
+static int joined_map(struct reading *reading, struct fy_node *map, struct bytes *text)
+{
+    struct fy_node_pair *pair;
+    void *walk = NULL;
+    int failed = 0;
+
+    while (!failed && (pair = fy_node_mapping_iterate(map, &walk)) != NULL) {
+        struct fy_node *key_node = fy_node_pair_key(pair);
+        const struct str key = node_scalar(key_node);
+        struct str each = {"", 0};
+
+        if (key.len == 0 || str_find(key, '\n') < key.len || str_find(key, '\t') < key.len)
+            return node_problem(reading, key_node, "a name of one line without tabs was expected");
+        failed = line_part(reading, fy_node_pair_value(pair), true, &each);
+        bytes_format(text, "%s%.*s\t%.*s", text->len ? "\n" : "", STR_ARGS(key), STR_ARGS(each));
+    }
+    return failed;
+}
+
 // A list or map of scalars becomes one text, a line each.
 static int joined(struct reading *reading, struct fy_node *node, struct str *out_text)
 {
     struct bytes text = {.limit = 1 << 20};
+    struct fy_node *item;
     void *walk = NULL;
     int failed = 0;
 
     if (fy_node_is_scalar(node))
-        return substitute(reading, node, out_text);
-    if (fy_node_is_sequence(node)) {
-        struct fy_node *item;
+        return line_part(reading, node, true, out_text);
+    if (fy_node_is_mapping(node))
+        failed = joined_map(reading, node, &text);
+    while (!failed && fy_node_is_sequence(node) &&
+           (item = fy_node_sequence_iterate(node, &walk)) != NULL) {
+        struct str each = {"", 0};
 
-        while (!failed && (item = fy_node_sequence_iterate(node, &walk)) != NULL) {
-            struct str each = {"", 0};
-
-            failed = substitute(reading, item, &each);
-            bytes_format(&text, "%s%.*s", text.len ? "\n" : "", STR_ARGS(each));
-        }
-    } else {
-        struct fy_node_pair *pair;
-
-        while (!failed && (pair = fy_node_mapping_iterate(node, &walk)) != NULL) {
-            const struct str key = node_scalar(fy_node_pair_key(pair));
-            struct str each = {"", 0};
-
-            failed = substitute(reading, fy_node_pair_value(pair), &each);
-            bytes_format(&text, "%s%.*s\t%.*s", text.len ? "\n" : "", STR_ARGS(key),
-                         STR_ARGS(each));
-        }
+        failed = line_part(reading, item, false, &each);
+        bytes_format(&text, "%s%.*s", text.len ? "\n" : "", STR_ARGS(each));
     }
     *out_text = arena_copy(&reading->config->arena, bytes_str(&text));
     bytes_done(&text);

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs the real program and talks to it as clients do. One case per run."""
+import atexit
 import gzip
 import http.client
 import http.server
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -27,6 +29,7 @@ def free_port():
 class Agent:
     def __init__(self, config="", folder=None):
         self.folder = folder or tempfile.mkdtemp(prefix="throughline-test-")
+        atexit.register(shutil.rmtree, self.folder, True)
         self.otlp, self.api = free_port(), free_port()
         self.config = os.path.join(self.folder, "agent.yaml")
         text = config or """

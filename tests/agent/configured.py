@@ -3,6 +3,7 @@
 import atexit
 import http.client
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,7 @@ class Configured(Agent):
 
     def __init__(self, program, config=CONFIG, before=()):
         self.folder = tempfile.mkdtemp(prefix="throughline-test-")
+        atexit.register(shutil.rmtree, self.folder, True)
         self.otlp, self.api = free_port(), free_port()
         self.socket = os.path.join(self.folder, "agent.sock")
         self.environment = dict(os.environ, THROUGHLINE_SOCKET=self.socket)
