@@ -88,7 +88,7 @@ def main():
     cgroup = f"throughline-bench-{os.getpid()}"
     rounds = {True: [], False: []}
     for number in range(2 * ROUNDS):
-        rounds[number % 2 == 0].append(one_round(cgroup, number % 2 == 0))
+        rounds[number % 2 == 1].append(one_round(cgroup, number % 2 == 1))  # the agent clears the cgroup
     print("# with the agent; without; a request through nginx twice, 32 connections")
     for name, unit in (("requests/s", "/s"), ("p50_us", "us"), ("nginx_cpu_us", "us")):
         ours, peer = (statistics.median(each[name] for each in rounds[traced]) for traced in (True, False))
