@@ -67,7 +67,7 @@ static const struct setting settings[] = {
     SETTING_END,
 };
 
-// Sebastiano Vigna's splitmix64: ids need to be unique, not secret.
+// splitmix64: ids need to be unique, not secret.
 static uint64_t random_next(void *self_)
 {
     struct ebpf_receiver *self = self_;
@@ -223,8 +223,11 @@ static void *run(void *self_)
     while (!atomic_load(&self->is_stopping)) {
         self->now_ns = clock_unix_ns();
         peers_look(self);
-        if (sockets_probe_poll(self->probe, POLL_MS) < 0)
-            log_warn("ebpf.poll", "error=\"the ring buffer cannot be read\"");
+        if (sockets_probe_poll(self->probe, POLL_MS) < 0) {
+            // It would fail at once, for ever.
+            log_error("ebpf.poll", "error=\"the ring buffer cannot be read\" action=stopped");
+            break;
+        }
         self->now_ns = clock_unix_ns();
         assembler_tick(self->assembler, self->now_ns, CONNECTION_IDLE_S * NS_PER_SECOND);
         spans_push(self);
@@ -294,7 +297,7 @@ static void ebpf_close(void *self_)
 
     atomic_store(&self->is_stopping, true);
     pthread_join(self->thread, NULL);
-    // What the kernel side had ready, then what is open.
+    // What the kernel side had ready; exchanges that are open are counted as abandoned.
     sockets_probe_poll(self->probe, 0);
     spans_push(self);
     release(self);

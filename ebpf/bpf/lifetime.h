@@ -80,22 +80,6 @@ static __always_inline void open_report(const struct tap_ends *ends, __u64 cooki
     bpf_ringbuf_submit(record, wake_flag());
 }
 
-static __always_inline void close_report(__u64 cookie)
-{
-    struct tap_head *record = bpf_ringbuf_reserve(&events, sizeof *record, 0);
-
-    count(TAP_RECORDS);
-    if (!record) {
-        count(TAP_RECORDS_DROPPED);
-        return;
-    }
-    __builtin_memset(record, 0, sizeof *record);
-    record->time_ns = bpf_ktime_get_ns();
-    record->cookie = cookie;
-    record->kind = TAP_CLOSE;
-    bpf_ringbuf_submit(record, wake_flag());
-}
-
 // Programs that are known to ask how much there is to read.
 static __always_inline bool is_asking_name(__u64 name)
 {
@@ -205,5 +189,5 @@ static __always_inline void closed(struct bpf_sock_ops *ops)
     if (conn->role == TAP_SERVER || conn->protocol == CONN_AMQP)
         request_end(conn);
     bpf_map_delete_elem(&connections, &cookie);
-    close_report(cookie);
+    head_report(cookie, TAP_CLOSE, wake_flag());
 }

@@ -83,3 +83,21 @@ static __always_inline void parent_to_record(struct tap_data *record, const stru
     record->flags = request->flags;
     record->head.context |= TAP_CONTEXT_KNOWN;
 }
+
+// A record that is nothing but its head. False: the ring is full.
+static __always_inline bool head_report(__u64 cookie, __u8 kind, __u64 wake)
+{
+    struct tap_head *head = bpf_ringbuf_reserve(&events, sizeof *head, 0);
+
+    count(TAP_RECORDS);
+    if (!head) {
+        count(TAP_RECORDS_DROPPED);
+        return false;
+    }
+    __builtin_memset(head, 0, sizeof *head);
+    head->time_ns = bpf_ktime_get_ns();
+    head->cookie = cookie;
+    head->kind = kind;
+    bpf_ringbuf_submit(head, wake);
+    return true;
+}

@@ -418,7 +418,6 @@ static __always_inline void amount_asked(struct pt_regs *regs)
 {
     const __u32 tgid = current_who() >> 32;
     const __u8 yes = 1;
-    struct tap_head *record;
     struct conn *conn;
     __u64 cookie;
 
@@ -428,17 +427,6 @@ static __always_inline void amount_asked(struct pt_regs *regs)
     if (!conn || !conn->is_mapped || conn->is_checked)
         return;
     bpf_map_update_elem(&asking, &tgid, &yes, BPF_ANY);
-    record = bpf_ringbuf_reserve(&events, sizeof *record, 0);
-    count(TAP_RECORDS);
-    if (!record) {
-        count(TAP_RECORDS_DROPPED);
-        return;
-    }
-    __builtin_memset(record, 0, sizeof *record);
-    record->time_ns = bpf_ktime_get_ns();
-    record->cookie = cookie;
-    record->tgid = tgid;
-    record->kind = TAP_ASKED;
-    conn->is_mapped = 0;
-    bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
+    if (head_report(cookie, TAP_ASKED, BPF_RB_FORCE_WAKEUP))
+        conn->is_mapped = 0;
 }
