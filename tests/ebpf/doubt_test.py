@@ -72,6 +72,23 @@ print(len(all_of_it), moved)
 """
 
 
+# Asks how much there is to read, until it is told right; then on a second connection, once.
+ASKS = r"""
+import fcntl, socket, struct, sys, termios, time
+def asked(connection):
+    return struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.FIONREAD, b"\0\0\0\0"))[0]
+def fresh():
+    connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    connection.sendall(b"hello\n")
+    connection.recv(1, socket.MSG_PEEK)
+    return connection
+first, deadline = fresh(), time.time() + 5
+while asked(first) != 600 and time.time() < deadline:
+    time.sleep(0.01)
+print(asked(first), len(first.recv(1000)), asked(fresh()))
+"""
+
+
 class Upstream:
     """Answers "ok" and keeps the trace id that each path came with."""
 
@@ -198,6 +215,20 @@ class Check:
         reader = self.start([sys.executable, "-c", READS, str(listener.getsockname()[1])], stdout=subprocess.PIPE, text=True)
         assert reader.communicate(timeout=20)[0].split() == ["10", "600"]
 
+    def who_asks_how_much_waits_is_told_right(self):
+        listener = socket.create_server(("127.0.0.1", 0))
+        kept = []
+
+        def serve():
+            for _ in range(2):
+                connection, _ = listener.accept()
+                connection.recv(100)
+                connection.sendall(b"x" * 600)
+                kept.append(connection)
+        threading.Thread(target=serve, daemon=True).start()
+        program = self.start([sys.executable, "-c", ASKS, str(listener.getsockname()[1])], stdout=subprocess.PIPE, text=True)
+        assert program.communicate(timeout=20)[0].split() == ["600", "600", "600"]
+
     def drive(self, port, count=400, workers=16):
         """Requests with a trace each, from outside; how many came upstream with theirs, with another's, with none."""
         sent, self.upstream.seen = {}, {}
@@ -292,7 +323,7 @@ def main():
         if "receiver.left_out" in open(check.agent.log.name, encoding="utf-8").read():
             print("SKIPPED: " + open(check.agent.log.name, encoding="utf-8").read())
             return 77
-        for name in ("bytes_that_look_like_requests_are_left_alone", "reads_give_what_they_gave_untraced", "loops_have_no_wrong_parent",
+        for name in ("bytes_that_look_like_requests_are_left_alone", "reads_give_what_they_gave_untraced", "who_asks_how_much_waits_is_told_right", "loops_have_no_wrong_parent",
                      "proxies_that_retry_or_delay_have_no_wrong_parent", "connections_that_fail_leave_nothing"):
             getattr(check, name)()
             print("ok", name, flush=True)
