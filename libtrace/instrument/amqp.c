@@ -60,7 +60,7 @@ int tl_amqp_basic_publish(amqp_connection_state_t connection, amqp_channel_t cha
                           amqp_bytes_t body)
 {
     struct tl_span *span = tl_span_start("send", TL_PRODUCER, NULL);
-    const struct tl_context context = tl_span_context(span);
+    const struct tl_span_context context = tl_span_context(span);
     amqp_basic_properties_t own = {0};
     amqp_table_entry_t entries[HEADERS_MAX];
     char traceparent[56];
@@ -96,9 +96,9 @@ int tl_amqp_basic_publish(amqp_connection_state_t connection, amqp_channel_t cha
     return result;
 }
 
-static struct tl_context context_of(const amqp_basic_properties_t *properties)
+static struct tl_span_context context_of(const amqp_basic_properties_t *properties)
 {
-    struct tl_context context = {0};
+    struct tl_span_context context = {0};
 
     if (!(properties->_flags & AMQP_BASIC_HEADERS_FLAG))
         return context;
@@ -116,7 +116,7 @@ static struct tl_context context_of(const amqp_basic_properties_t *properties)
 
 struct tl_span *tl_amqp_process_start(const amqp_envelope_t *envelope, const char *queue)
 {
-    const struct tl_context parent = context_of(&envelope->message.properties);
+    const struct tl_span_context parent = context_of(&envelope->message.properties);
     struct tl_span *span = tl_span_start("process", TL_CONSUMER, &parent);
     char where[NAME_BYTES];
 

@@ -68,7 +68,7 @@ static void describe(CURL *curl, CURLcode result, struct tl_span *span)
 CURLcode tl_curl_easy_perform(CURL *curl, struct curl_slist *headers)
 {
     struct tl_span *span = tl_span_start("HTTP", TL_CLIENT, NULL);
-    const struct tl_context context = tl_span_context(span);
+    const struct tl_span_context context = tl_span_context(span);
     char line[13 + 56] = "traceparent: ";
     struct curl_slist front = {line, headers};
     CURLcode result;

@@ -5,7 +5,7 @@
 
 #include "libtrace/model/traceparent.h"
 
-bool tl_traceparent_write(const struct tl_context *context, char out_text[56])
+bool tl_traceparent_write(const struct tl_span_context *context, char out_text[56])
 {
     struct traceparent traceparent;
 
@@ -18,9 +18,9 @@ bool tl_traceparent_write(const struct tl_context *context, char out_text[56])
     return traceparent_write(&traceparent, out_text);
 }
 
-bool tl_traceparent_read(const char *text, size_t len, struct tl_context *out_context)
+bool tl_traceparent_read(const char *text, size_t len, struct tl_span_context *out_context)
 {
-    struct tl_context context = {.is_remote = true};
+    struct tl_span_context context = {.is_remote = true};
     struct traceparent traceparent;
 
     if (!traceparent_read((struct str){text, len}, &traceparent))

@@ -13,6 +13,7 @@
 
 #include "libtrace/base/clock.h"
 #include "libtrace/otlp/varint.h"
+#include "libtrace/sdk/encode.h"
 #include "libtrace/sdk/hand_over.h"
 
 enum {
@@ -24,7 +25,7 @@ enum {
 };
 
 struct tl_span {
-    struct tl_context context;
+    struct tl_span_context context;
     uint8_t parent_id[8];
     bool has_parent;
     bool parent_is_remote;
@@ -74,17 +75,6 @@ static uint8_t *room_make(struct bytes *bytes, size_t more)
 
     errno = saved;
     return to;
-}
-
-// How much of a text fits `most` bytes without cutting a character of UTF-8 in two: a request with
-// half a character is refused whole by strict readers.
-static size_t text_cut(const char *text, size_t len, size_t most)
-{
-    if (len <= most)
-        return len;
-    while (most && ((unsigned char)text[most] & 0xc0) == 0x80)
-        most--;
-    return most;
 }
 
 static uint64_t rotate(uint64_t value, int by)
@@ -204,10 +194,11 @@ void tl_init(void)
     hand_over_tick(clock_unix_ns());
 }
 
-struct tl_span *tl_span_start(const char *name, enum tl_kind kind, const struct tl_context *parent)
+struct tl_span *tl_span_start(const char *name, enum tl_kind kind,
+                              const struct tl_span_context *parent)
 {
     struct tl_span *span;
-    struct tl_context current;
+    struct tl_span_context current;
 
     if (!thread.is_seeded && hand_over_is_disabled())
         return NULL;
@@ -256,73 +247,6 @@ void tl_span_name(struct tl_span *span, const char *name)
         memmove(span->name, name, span->name_len);
 }
 
-// AnyValue at `to` (room for string_len + 16): returns its length.
-static size_t value_put(uint8_t *to, const struct tl_attribute *attribute)
-{
-    uint8_t *at = to;
-
-    switch (attribute->type) {
-    case TL_TYPE_STRING:
-        *at++ = 1 << 3 | WIRE_BYTES;
-        at += varint_put(at, attribute->string_len);
-        if (attribute->string_len)
-            memcpy(at, attribute->string, attribute->string_len);
-        return (size_t)(at - to) + attribute->string_len;
-    case TL_TYPE_BOOL:
-        *at++ = 2 << 3 | WIRE_VARINT;
-        *at++ = attribute->integer != 0;
-        return 2;
-    case TL_TYPE_INT:
-        *at++ = 3 << 3 | WIRE_VARINT;
-        return 1 + varint_put(at, (uint64_t)attribute->integer);
-    case TL_TYPE_DOUBLE:
-        *at++ = 4 << 3 | WIRE_FIXED64;
-        memcpy(at, &attribute->number, 8);
-        return 9;
-    }
-    return 0;
-}
-
-static size_t value_bytes(const struct tl_attribute *attribute)
-{
-    switch (attribute->type) {
-    case TL_TYPE_STRING:
-        return 1 + varint_size(attribute->string_len) + attribute->string_len;
-    case TL_TYPE_BOOL:
-        return 2;
-    case TL_TYPE_INT:
-        return 1 + varint_size((uint64_t)attribute->integer);
-    case TL_TYPE_DOUBLE:
-        return 9;
-    }
-    return 0;
-}
-
-// What one KeyValue takes at most, its tag and lengths included.
-static size_t attribute_room(const struct tl_attribute *attribute)
-{
-    return attribute->key_len + attribute->string_len + 48;
-}
-
-// One KeyValue as field `number`; `to` has attribute_room. Returns where it ends.
-static uint8_t *attribute_put(uint8_t *to, uint8_t number, const struct tl_attribute *attribute)
-{
-    const size_t value_len = value_bytes(attribute);
-    const size_t inner = 1 + varint_size(attribute->key_len) + attribute->key_len + 1 +
-                         varint_size(value_len) + value_len;
-
-    *to++ = (uint8_t)(number << 3 | WIRE_BYTES);
-    to += varint_put(to, inner);
-    *to++ = 1 << 3 | WIRE_BYTES;
-    to += varint_put(to, attribute->key_len);
-    if (attribute->key_len)
-        memcpy(to, attribute->key, attribute->key_len);
-    to += attribute->key_len;
-    *to++ = 2 << 3 | WIRE_BYTES;
-    to += varint_put(to, value_len);
-    return to + value_put(to, attribute);
-}
-
 // Returns how many found no room: they are dropped, what holds them goes on.
 static uint32_t attributes_put(struct bytes *out, uint8_t number,
                                const struct tl_attribute *attributes, size_t count)
@@ -333,12 +257,14 @@ static uint32_t attributes_put(struct bytes *out, uint8_t number,
         const size_t room = attribute_room(&attributes[i]);
         uint8_t *to = out->capacity - out->len >= room ? out->at + out->len : room_make(out, room);
 
+        if (to && !attribute_is_valid(&attributes[i]))
+            to = NULL;
         if (!to) {
             out->is_failed = false;
             dropped++;
             continue;
         }
-        out->len = (size_t)(attribute_put(to, number, &attributes[i]) - out->at);
+        out->len = (size_t)(attribute_put(to, number, &attributes[i], ENCODE_UNLIMITED) - out->at);
     }
     return dropped;
 }
@@ -389,7 +315,7 @@ void tl_span_event(struct tl_span *span, const char *name, const struct tl_attri
     span->dropped_events += !part_add(span, 11, &event);
 }
 
-void tl_span_link(struct tl_span *span, const struct tl_context *to)
+void tl_span_link(struct tl_span *span, const struct tl_span_context *to)
 {
     struct bytes link = {.limit = 256};
 
@@ -505,9 +431,9 @@ void tl_span_end(struct tl_span *span)
     hand_over_tick(end_ns);
 }
 
-struct tl_context tl_span_context(const struct tl_span *span)
+struct tl_span_context tl_span_context(const struct tl_span *span)
 {
-    return span ? span->context : (struct tl_context){0};
+    return span ? span->context : (struct tl_span_context){0};
 }
 
 struct tl_span *tl_current(void)
@@ -523,8 +449,9 @@ struct tl_span *tl_current_set(struct tl_span *span)
     return former;
 }
 
-uint64_t tl_dropped_spans(void)
+uint64_t tl_dropped(enum tl_signal signal)
 {
+    (void)signal;
     uint32_t scope;
     struct ring *ring = hand_over_ring(&scope);
 

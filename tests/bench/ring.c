@@ -123,7 +123,7 @@ int main(void)
     row("ring_span_minimum", ours[0], floor[0]);
     printf("ring_allocations\t%zu in %d spans\t-\t-\n", allocated, (ROUNDS - 1) * SPANS);
     printf("ring_missing\t%zu span\t-\t-\n", (size_t)ROUNDS * SPANS - read_spans);
-    printf("ring_dropped\t%llu span\t-\t-\n", (unsigned long long)tl_dropped_spans());
+    printf("ring_dropped\t%llu span\t-\t-\n", (unsigned long long)tl_dropped(TL_TRACES));
     ring_reader_free(reader);
     return read_spans == (size_t)ROUNDS * SPANS ? 0 : 1;
 }

@@ -473,7 +473,7 @@ static void what_finds_no_room_is_counted_on_its_span(void **state)
     for (int i = 0; i < 100; i++)
         tl_span_event(span, "event", &text, 1);
     for (int i = 0; i < 2000; i++)
-        tl_span_link(span, &(struct tl_context){.trace_id = {1}, .span_id = {2}});
+        tl_span_link(span, &(struct tl_span_context){.trace_id = {1}, .span_id = {2}});
     tl_span_status(span, TL_STATUS_ERROR, big);
     tl_span_end(span);
     assert_int_equal(errno, 77);

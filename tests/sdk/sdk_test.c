@@ -27,7 +27,7 @@ static void traceparent_is_read_by_the_rules(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct tl_context context = {0};
+        struct tl_span_context context = {0};
 
         if (tl_traceparent_read(cases[i].text, strlen(cases[i].text), &context) !=
             cases[i].is_valid)
@@ -38,7 +38,7 @@ static void traceparent_is_read_by_the_rules(void **state)
 static void traceparent_survives_both_ways(void **state)
 {
     static const char text[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    struct tl_context context;
+    struct tl_span_context context;
     char out[56];
 
     (void)state;
@@ -46,7 +46,7 @@ static void traceparent_survives_both_ways(void **state)
     assert_true(context.is_remote);
     assert_true(tl_traceparent_write(&context, out));
     assert_string_equal(out, text);
-    assert_false(tl_traceparent_write(&(struct tl_context){0}, out));
+    assert_false(tl_traceparent_write(&(struct tl_span_context){0}, out));
     assert_string_equal(out, "");
 }
 
@@ -68,8 +68,8 @@ static void a_child_has_its_parents_trace(void **state)
 {
     struct tl_span *root = tl_span_start("root", TL_SERVER, NULL);
     struct tl_span *child;
-    struct tl_context parent = tl_span_context(root);
-    struct tl_context own;
+    struct tl_span_context parent = tl_span_context(root);
+    struct tl_span_context own;
 
     (void)state;
     tl_current_set(root);

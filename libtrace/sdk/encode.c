@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: Apache-2.0
+// The usual text is short and ASCII: it is copied in a few overlapping words that are looked at on
+// the way. Anything else takes the slow road.
+
+#include "libtrace/sdk/encode.h"
+
+#include "libtrace/otlp/varint.h"
+#include "libtrace/sdk/stats.h"
+
+static const uint64_t HIGH_BITS = UINT64_C(0x8080808080808080);
+
+static inline uint64_t word_at(const char *from)
+{
+    uint64_t word;
+
+    memcpy(&word, from, 8);
+    return word;
+}
+
+// Copies and returns the OR of all bytes' high bits: not zero when the text is not ASCII.
+static inline uint64_t ascii_copy(uint8_t *to, const char *from, size_t len)
+{
+    uint64_t seen = 0;
+    uint64_t word;
+    uint32_t half;
+
+    if (len >= 8) {
+        for (size_t i = 0; i + 8 <= len; i += 8) {
+            word = word_at(from + i);
+            seen |= word;
+            memcpy(to + i, &word, 8);
+        }
+        word = word_at(from + len - 8);
+        memcpy(to + len - 8, &word, 8);
+        return (seen | word) & HIGH_BITS;
+    }
+    if (len >= 4) {
+        memcpy(&half, from, 4);
+        memcpy(to, &half, 4);
+        seen = half;
+        memcpy(&half, from + len - 4, 4);
+        memcpy(to + len - 4, &half, 4);
+        return (seen | half) & HIGH_BITS;
+    }
+    for (size_t i = 0; i < len; i++) {
+        seen |= (uint8_t)from[i];
+        to[i] = (uint8_t)from[i];
+    }
+    return seen & HIGH_BITS;
+}
+
+// Length of the character at `at`, 0 when the bytes are none (RFC 3629 4).
+static size_t character_len(const uint8_t *at, size_t left)
+{
+    const uint8_t first = at[0];
+    size_t len;
+
+    if (first < 0x80)
+        return 1;
+    if (first < 0xc2 || first > 0xf4)
+        return 0;
+    len = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    if (left < len)
+        return 0;
+    for (size_t i = 1; i < len; i++) {
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    // Overlong forms, surrogates, above U+10FFFF.
+    if ((first == 0xe0 && at[1] < 0xa0) || (first == 0xed && at[1] > 0x9f) ||
+        (first == 0xf0 && at[1] < 0x90) || (first == 0xf4 && at[1] > 0x8f))
+        return 0;
+    return len;
+}
+
+size_t text_copy(uint8_t *to, const char *text, size_t len)
+{
+    const uint8_t *at = (const uint8_t *)text;
+    size_t out = 0;
+    size_t bad = 0;
+
+    for (size_t i = 0; i < len;) {
+        const size_t step = character_len(at + i, len - i);
+
+        if (step) {
+            for (size_t k = 0; k < step; k++)
+                to[out++] = at[i + k];
+            i += step;
+            continue;
+        }
+        to[out++] = 0xef; // U+FFFD
+        to[out++] = 0xbf;
+        to[out++] = 0xbd;
+        i++;
+        bad++;
+    }
+    if (bad)
+        stats_add(&sdk_stats, SDK_invalid_text, bad);
+    return out;
+}
+
+// The length that text_copy gives.
+static size_t text_len(const char *text, size_t len)
+{
+    const uint8_t *at = (const uint8_t *)text;
+    size_t out = 0;
+
+    for (size_t i = 0; i < len;) {
+        const size_t step = character_len(at + i, len - i);
+
+        out += step ? step : 3;
+        i += step ? step : 1;
+    }
+    return out;
+}
+
+size_t text_cut(const char *text, size_t len, size_t most)
+{
+    if (len <= most)
+        return len;
+    while (most && ((unsigned char)text[most] & 0xc0) == 0x80)
+        most--;
+    return most;
+}
+
+// Bytes that the first `most` characters take; a bad byte counts as one.
+static size_t characters_cut(const char *text, size_t len, int64_t most)
+{
+    const uint8_t *at = (const uint8_t *)text;
+    size_t i = 0;
+
+    if (most < 0 || len <= (uint64_t)most)
+        return len;
+    for (int64_t n = 0; i < len && n < most; n++) {
+        const size_t step = character_len(at + i, len - i);
+
+        i += step ? step : 1;
+    }
+    return i;
+}
+
+// Tag, length and text. The length is written first, for the text as it is.
+static inline uint8_t *text_field_put(uint8_t *to, unsigned number, const char *text, size_t len)
+{
+    uint8_t *at = to;
+
+    *at++ = (uint8_t)(number << 3 | WIRE_BYTES);
+    at += varint_put(at, len);
+    if (ascii_copy(at, text, len) == 0)
+        return at + len;
+    at = to + 1;
+    at += varint_put(at, text_len(text, len));
+    return at + text_copy(at, text, len);
+}
+
+uint8_t *text_put(uint8_t *to, unsigned number, const char *text, size_t len)
+{
+    return text_field_put(to, number, text, len);
+}
+
+static const struct tl_value EMPTY = {TL_TYPE_EMPTY, 0, {NULL}};
+
+// Element `index` of any list but a map, as a value of its own.
+static struct tl_value element_of(const struct tl_value *list, size_t index)
+{
+    struct tl_value value = EMPTY;
+
+    switch (list->type) {
+    case TL_TYPE_STRINGS:
+        value.type = TL_TYPE_STRING;
+        value.as.string = list->as.strings[index];
+        value.count = value.as.string ? strlen(value.as.string) : 0;
+        break;
+    case TL_TYPE_BOOLS:
+        value.type = TL_TYPE_BOOL;
+        value.as.boolean = list->as.booleans[index];
+        break;
+    case TL_TYPE_INTS:
+        value.type = TL_TYPE_INT;
+        value.as.integer = list->as.integers[index];
+        break;
+    case TL_TYPE_DOUBLES:
+        value.type = TL_TYPE_DOUBLE;
+        value.as.number = list->as.numbers[index];
+        break;
+    case TL_TYPE_ARRAY:
+        value = list->as.values[index];
+        break;
+    default:
+        break;
+    }
+    return value;
+}
+
+static size_t value_size(const struct tl_value *value, int64_t length_max, unsigned depth);
+
+// A KeyValue's body.
+static size_t pair_size(const struct tl_attribute *pair, int64_t length_max, unsigned depth)
+{
+    const size_t key = text_len(pair->key, pair->key_len);
+    const size_t value = value_size(&pair->value, length_max, depth);
+
+    return 1 + varint_size(key) + key + 1 + varint_size(value) + value;
+}
+
+static size_t list_size(const struct tl_value *value, int64_t length_max, unsigned depth)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < value->count; i++) {
+        struct tl_value element;
+        size_t inner;
+
+        if (value->type == TL_TYPE_MAP) {
+            inner = pair_size(&value->as.attributes[i], length_max, depth + 1);
+        } else {
+            element = element_of(value, i);
+            inner = value_size(&element, length_max, depth + 1);
+        }
+        size += 1 + varint_size(inner) + inner;
+    }
+    return size;
+}
+
+static size_t value_size(const struct tl_value *value, int64_t length_max, unsigned depth)
+{
+    size_t size;
+
+    switch (value->type) {
+    case TL_TYPE_STRING:
+        size = value->as.string ? characters_cut(value->as.string, value->count, length_max) : 0;
+        size = text_len(value->as.string, size);
+        return 1 + varint_size(size) + size;
+    case TL_TYPE_BOOL:
+        return 2;
+    case TL_TYPE_INT:
+        return 1 + varint_size((uint64_t)value->as.integer);
+    case TL_TYPE_DOUBLE:
+        return 9;
+    case TL_TYPE_BYTES:
+        size = value->count;
+        if (length_max >= 0 && size > (uint64_t)length_max)
+            size = (size_t)length_max;
+        return 1 + varint_size(size) + size;
+    case TL_TYPE_STRINGS:
+    case TL_TYPE_BOOLS:
+    case TL_TYPE_INTS:
+    case TL_TYPE_DOUBLES:
+    case TL_TYPE_ARRAY:
+    case TL_TYPE_MAP:
+        // Deeper than anybody reads: an empty value stands there.
+        if (depth >= ENCODE_NESTING_MAX)
+            return 0;
+        size = list_size(value, length_max, depth);
+        return 1 + varint_size(size) + size;
+    default:
+        return 0;
+    }
+}
+
+static uint8_t *value_write(uint8_t *to, const struct tl_value *value, int64_t length_max,
+                            unsigned depth);
+
+static uint8_t *list_write(uint8_t *to, const struct tl_value *value, int64_t length_max,
+                           unsigned depth)
+{
+    for (size_t i = 0; i < value->count; i++) {
+        struct tl_value element;
+
+        *to++ = 1 << 3 | WIRE_BYTES;
+        if (value->type == TL_TYPE_MAP) {
+            const struct tl_attribute *pair = &value->as.attributes[i];
+
+            to += varint_put(to, pair_size(pair, length_max, depth + 1));
+            to = text_field_put(to, 1, pair->key, pair->key_len);
+            *to++ = 2 << 3 | WIRE_BYTES;
+            to += varint_put(to, value_size(&pair->value, length_max, depth + 1));
+            to = value_write(to, &pair->value, length_max, depth + 1);
+        } else {
+            element = element_of(value, i);
+            to += varint_put(to, value_size(&element, length_max, depth + 1));
+            to = value_write(to, &element, length_max, depth + 1);
+        }
+    }
+    return to;
+}
+
+static uint8_t *value_write(uint8_t *to, const struct tl_value *value, int64_t length_max,
+                            unsigned depth)
+{
+    size_t size;
+
+    switch (value->type) {
+    case TL_TYPE_STRING:
+        size = value->as.string ? characters_cut(value->as.string, value->count, length_max) : 0;
+        return text_field_put(to, 1, value->as.string, size);
+    case TL_TYPE_BOOL:
+        *to++ = 2 << 3 | WIRE_VARINT;
+        *to++ = value->as.boolean;
+        return to;
+    case TL_TYPE_INT:
+        *to++ = 3 << 3 | WIRE_VARINT;
+        return to + varint_put(to, (uint64_t)value->as.integer);
+    case TL_TYPE_DOUBLE:
+        *to++ = 4 << 3 | WIRE_FIXED64;
+        memcpy(to, &value->as.number, 8);
+        return to + 8;
+    case TL_TYPE_BYTES:
+        size = value_size(value, length_max, depth);
+        if (length_max >= 0 && value->count > (uint64_t)length_max)
+            size = (size_t)length_max;
+        else
+            size = value->count;
+        *to++ = 7 << 3 | WIRE_BYTES;
+        to += varint_put(to, size);
+        if (size)
+            memcpy(to, value->as.string, size);
+        return to + size;
+    case TL_TYPE_STRINGS:
+    case TL_TYPE_BOOLS:
+    case TL_TYPE_INTS:
+    case TL_TYPE_DOUBLES:
+    case TL_TYPE_ARRAY:
+    case TL_TYPE_MAP:
+        if (depth >= ENCODE_NESTING_MAX)
+            return to;
+        *to++ = (uint8_t)((value->type == TL_TYPE_MAP ? 6 : 5) << 3 | WIRE_BYTES);
+        to += varint_put(to, list_size(value, length_max, depth));
+        return list_write(to, value, length_max, depth);
+    default:
+        return to;
+    }
+}
+
+size_t value_room(const struct tl_value *value)
+{
+    if (value->type <= TL_TYPE_BYTES)
+        return 3 * value->count + 24;
+    return value_size(value, ENCODE_UNLIMITED, 0) + 24;
+}
+
+uint8_t *value_put(uint8_t *to, const struct tl_value *value, int64_t length_max)
+{
+    return value_write(to, value, length_max, 0);
+}
+
+size_t attribute_room(const struct tl_attribute *attribute)
+{
+    return 3 * attribute->key_len + value_room(&attribute->value) + 24;
+}
+
+// Length and body of the value when both are less than 128 bytes, the usual case: the lengths in
+// front take one byte each and are put in behind.
+static uint8_t *short_put(uint8_t *to, unsigned number, const struct tl_attribute *attribute)
+{
+    uint8_t *const start = to;
+    uint8_t *value_len;
+
+    to[0] = (uint8_t)(number << 3 | WIRE_BYTES);
+    to[2] = 1 << 3 | WIRE_BYTES;
+    to[3] = (uint8_t)attribute->key_len;
+    if (ascii_copy(to + 4, attribute->key, attribute->key_len))
+        return NULL;
+    to += 4 + attribute->key_len;
+    *to++ = 2 << 3 | WIRE_BYTES;
+    value_len = to++;
+    switch (attribute->value.type) {
+    case TL_TYPE_STRING:
+        *to++ = 1 << 3 | WIRE_BYTES;
+        *to++ = (uint8_t)attribute->value.count;
+        if (ascii_copy(to, attribute->value.as.string, attribute->value.count))
+            return NULL;
+        to += attribute->value.count;
+        break;
+    case TL_TYPE_INT:
+        *to++ = 3 << 3 | WIRE_VARINT;
+        to += varint_put(to, (uint64_t)attribute->value.as.integer);
+        break;
+    case TL_TYPE_BOOL:
+        *to++ = 2 << 3 | WIRE_VARINT;
+        *to++ = attribute->value.as.boolean;
+        break;
+    default:
+        *to++ = 4 << 3 | WIRE_FIXED64;
+        memcpy(to, &attribute->value.as.number, 8);
+        to += 8;
+    }
+    *value_len = (uint8_t)(to - value_len - 1);
+    start[1] = (uint8_t)(to - start - 2);
+    return to;
+}
+
+uint8_t *attribute_put(uint8_t *to, unsigned number, const struct tl_attribute *attribute,
+                       int64_t length_max)
+{
+    size_t size;
+
+    if (attribute->value.type <= TL_TYPE_DOUBLE &&
+        attribute->key_len + attribute->value.count < 100 && length_max < 0) {
+        uint8_t *end = short_put(to, number, attribute);
+
+        if (end)
+            return end;
+    }
+    *to++ = (uint8_t)(number << 3 | WIRE_BYTES);
+    to += varint_put(to, pair_size(attribute, length_max, 0));
+    to = text_field_put(to, 1, attribute->key, attribute->key_len);
+    size = value_size(&attribute->value, length_max, 0);
+    *to++ = 2 << 3 | WIRE_BYTES;
+    to += varint_put(to, size);
+    return value_write(to, &attribute->value, length_max, 0);
+}
+
+uint32_t attributes_write(struct bytes *out, unsigned number, const struct tl_attribute *attributes,
+                          size_t count, uint32_t most, int64_t length_max)
+{
+    uint32_t left_out = 0;
+    uint32_t kept = 0;
+
+    for (size_t i = 0; attributes && i < count; i++) {
+        uint8_t *to = NULL;
+
+        if (kept < most && attribute_is_valid(&attributes[i]))
+            to = bytes_reserve(out, attribute_room(&attributes[i]));
+        if (!to) {
+            left_out++;
+            continue;
+        }
+        out->len = (size_t)(attribute_put(to, number, &attributes[i], length_max) - out->at);
+        kept++;
+    }
+    return left_out;
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attributes and values of the API as OTLP bytes (opentelemetry-proto common.proto): KeyValue and
+// AnyValue. Text that is not UTF-8 gets U+FFFD in the place of each bad byte; a value can be cut to
+// a number of characters. Pure; any thread.
+
+#pragma once
+
+#include <throughline/base.h>
+
+#include "libtrace/base/bytes.h"
+
+enum { ENCODE_UNLIMITED = -1, ENCODE_NESTING_MAX = 16 };
+
+// An attribute that can be: a key, and a value of a known type that is not empty.
+static inline bool attribute_is_valid(const struct tl_attribute *attribute)
+{
+    return attribute->key_len != 0 && attribute->value.type > TL_TYPE_EMPTY &&
+           attribute->value.type <= TL_TYPE_MAP;
+}
+
+// Room that attribute_put needs at most, quickly: never less than what is written.
+size_t attribute_room(const struct tl_attribute *attribute);
+
+// One KeyValue as field `number` (1 to 15). The attribute is valid and `to` has attribute_room.
+// `length_max`: characters of a text that are kept, of bytes how many; -1: all. Returns the end.
+uint8_t *attribute_put(uint8_t *to, unsigned number, const struct tl_attribute *attribute,
+                       int64_t length_max);
+
+// An AnyValue message without tag and length; `to` has value_room.
+size_t value_room(const struct tl_value *value);
+uint8_t *value_put(uint8_t *to, const struct tl_value *value, int64_t length_max);
+
+// Appends the valid ones of a list, at most `most`; returns how many were left out for any reason.
+// Not the hot path's: it reserves for each.
+uint32_t attributes_write(struct bytes *out, unsigned number, const struct tl_attribute *attributes,
+                          size_t count, uint32_t most, int64_t length_max);
+
+// Text as a field `number` (1 to 15), made UTF-8. `to` has room for 3 * len + 12.
+uint8_t *text_put(uint8_t *to, unsigned number, const char *text, size_t len);
+
+// How much of a text fits `most` bytes without cutting a character in two.
+size_t text_cut(const char *text, size_t len, size_t most);
+
+// Copies to `to` (room for 3 * len), with U+FFFD for each bad byte; returns how many bytes.
+size_t text_copy(uint8_t *to, const char *text, size_t len);
