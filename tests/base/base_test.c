@@ -7,6 +7,7 @@
 
 #include "libtrace/base/arena.h"
 #include "libtrace/base/bytes.h"
+#include "libtrace/base/decimal.h"
 #include "libtrace/base/hex.h"
 #include "libtrace/base/reader.h"
 #include "libtrace/base/setting.h"
@@ -155,6 +156,31 @@ static void numbers_do_not_overflow(void **state)
     assert_false(str_to_u64(STR(""), &value));
 }
 
+static void decimals_read_as_they_were_written(void **state)
+{
+    static const double values[] = {0, 1, 0.1, 0.0001, 1.0 / 3, 1e300, -2.5, 0x1p-56};
+    char text[DECIMAL_TEXT_MAX];
+    double value = 7;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        decimal_write(text, values[i]);
+        assert_true(decimal_read(str_of(text), &value));
+        assert_true(value == values[i]);
+    }
+    value = 7;
+    assert_false(decimal_read(STR("0x10"), &value));
+    assert_false(decimal_read(STR("nan"), &value));
+    assert_false(decimal_read(STR("1e999"), &value));
+    assert_false(decimal_read(STR("1.5 "), &value));
+    assert_false(decimal_read(STR("."), &value));
+    assert_false(decimal_read(STR("1e"), &value));
+    assert_false(decimal_read(STR(""), &value));
+    assert_true(value == 7);
+    assert_true(decimal_read(STR("+.5E-1"), &value));
+    assert_true(value == 0.05);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +193,7 @@ int main(void)
         cmocka_unit_test(setting_defaults_are_read),
         cmocka_unit_test(setting_says_what_was_expected),
         cmocka_unit_test(numbers_do_not_overflow),
+        cmocka_unit_test(decimals_read_as_they_were_written),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
