@@ -9,7 +9,7 @@
 
 #include <stdatomic.h>
 
-#include "libtrace/sdk/trace_state.h"
+#include "libtrace/sdk/trace_state_ot.h"
 
 enum sampler_kind {
     SAMPLER_OTHER,

@@ -2,7 +2,7 @@
 // Reading and rewriting the `ot` member. A tracestate that reaches this was read by a propagator or
 // written by us; still nothing is taken for granted but its bounds.
 
-#include "libtrace/sdk/trace_state.h"
+#include "libtrace/sdk/trace_state_ot.h"
 
 enum {
     MEMBERS_MAX = 32,   // W3C Trace Context 3.3.1.1
