@@ -20,7 +20,7 @@
 #include "libtrace/base/ring.h"
 #include "libtrace/flow/peers.h"
 #include "libtrace/otlp/index.h"
-#include "libtrace/otlp/span.h"
+#include "libtrace/otlp/varint.h"
 
 enum { GUESTS_MAX = 512, LOOK_MS = 200, TURN_BYTES = 4 << 20, BATCH_RECORDS = 8192 };
 
@@ -31,6 +31,7 @@ struct guest {
     bool is_gone;
     uint64_t fixed;
     uint64_t dropped;
+    struct batch *pending[SIGNAL_COUNT]; // read, and found no room when others of its turn did
 };
 
 struct ring_receiver {
@@ -51,12 +52,13 @@ static const struct setting settings[] = {
     SETTING_END,
 };
 
-// What one ring gave in one turn: records of one scope become one group.
+// What one ring gave in one turn: records of one signal become one batch, those of one scope in a
+// row one group of it.
 struct turn {
     struct guest *guest;
     struct bytes bodies; // the records in a row
     struct {
-        uint32_t entry;
+        struct ring_mark mark;
         uint32_t at;
         uint32_t len;
     } records[BATCH_RECORDS];
@@ -69,70 +71,155 @@ static void keep_record(void *self, const struct ring_record *record)
 
     if (turn->count == BATCH_RECORDS)
         return; // never: the turn's bytes are limited below that
-    turn->records[turn->count].entry = record->entry;
+    turn->records[turn->count].mark = record->mark;
     turn->records[turn->count].at = (uint32_t)turn->bodies.len;
     turn->records[turn->count].len = (uint32_t)record->bytes.len;
     turn->count++;
     bytes_add_str(&turn->bodies, record->bytes);
 }
 
-static void group_write(struct turn *turn, struct bytes *wire)
+static bool goes_on(const struct turn *turn, size_t index, const struct ring_mark *mark)
+{
+    return index < turn->count && turn->records[index].mark.entry == mark->entry &&
+           turn->records[index].mark.signal == mark->signal;
+}
+
+// A scope's entry begins with the offset of its resource's (libtrace/sdk/pipe.c).
+static bool entry_read(struct ring_reader *reader, uint32_t entry, struct bytes *resource,
+                       struct bytes *scope)
+{
+    uint32_t offset;
+
+    resource->len = scope->len = 0;
+    if (!ring_reader_entry(reader, entry, scope) || scope->len < sizeof offset)
+        return false;
+    memcpy(&offset, scope->at, sizeof offset);
+    return ring_reader_entry(reader, offset, resource);
+}
+
+// One Resource... field: what the program wrote of its resource and scope, with its records inside.
+static void group_write(struct bytes *wire, struct turn *turn, size_t from, size_t count,
+                        struct str resource, struct str scope)
+{
+    const size_t group = message_begin(wire, 1);
+    size_t inner;
+
+    bytes_add_str(wire, resource);
+    inner = message_begin(wire, 2);
+    bytes_add_str(wire, scope);
+    for (size_t i = from; i < from + count; i++)
+        body_write(wire, 2,
+                   (struct str){(const char *)turn->bodies.at + turn->records[i].at,
+                                turn->records[i].len});
+    message_end(wire, inner);
+    message_end(wire, group);
+}
+
+static void signal_write(struct turn *turn, unsigned signal, struct bytes *wire)
 {
     struct bytes resource = {.limit = 1 << 20};
     struct bytes scope = {.limit = 1 << 20};
-    struct str *records = calloc(turn->count, sizeof records[0]);
 
-    // The first entry of the table is the resource (libtrace/sdk/hand_over.c).
-    ring_reader_entry(turn->guest->reader, 0, &resource);
-    for (size_t from = 0; records && from < turn->count;) {
-        const uint32_t entry = turn->records[from].entry;
-        size_t count = 0;
+    for (size_t from = 0; from < turn->count;) {
+        const struct ring_mark mark = turn->records[from].mark;
+        size_t count = 1;
 
-        while (from + count < turn->count && turn->records[from + count].entry == entry) {
-            records[count] =
-                (struct str){(const char *)turn->bodies.at + turn->records[from + count].at,
-                             turn->records[from + count].len};
+        while (goes_on(turn, from + count, &mark))
             count++;
+        if (mark.signal == signal) {
+            if (entry_read(turn->guest->reader, mark.entry, &resource, &scope))
+                group_write(wire, turn, from, count, bytes_str(&resource),
+                            str_from(bytes_str(&scope), sizeof(uint32_t)));
+            else
+                stats_add(&agent_stats, AGENT_ring_malformed, count);
         }
-        scope.len = 0;
-        ring_reader_entry(turn->guest->reader, entry, &scope);
-        otlp_group_write(wire, bytes_str(&resource), STR(""), bytes_str(&scope), STR(""), records,
-                         count);
         from += count;
     }
-    free(records);
     bytes_done(&resource);
     bytes_done(&scope);
 }
 
-// Hands the turn in; false when the pipeline is full and the ring must keep what it has.
-static bool turn_push(struct ring_receiver *self, struct turn *turn)
+// Pushes and keeps the batch when the pipeline is full.
+static bool batch_push(struct ring_receiver *self, struct guest *guest, struct batch *batch)
 {
-    struct bytes wire = {.limit = 64 << 20};
+    const enum signal signal = batch_signal(batch);
+    const size_t records = batch_records(batch);
     uint32_t wait_ms = 0;
-    size_t records = 0;
-    struct batch *batch;
     int failed;
 
-    group_write(turn, &wire);
-    // The program may be hostile: its bytes are checked as those from a network.
-    if (wire.is_failed || otlp_check(SIGNAL_TRACES, bytes_str(&wire), &records, NULL) != 0) {
-        stats_add(&agent_stats, AGENT_ring_malformed, turn->count);
-        bytes_done(&wire);
-        return true;
+    batch_ref(batch);
+    failed = outlet_push(self->outlet, batch, &wait_ms);
+    if (failed && failed != -EOPNOTSUPP) {
+        guest->pending[signal] = batch;
+        return false;
     }
-    batch = batch_new(SIGNAL_TRACES, wire.at, wire.len, records, clock_unix_ns());
-    failed = batch ? outlet_push(self->outlet, batch, &wait_ms) : -ENOMEM;
-    if (!failed)
-        stats_add(&agent_stats, AGENT_ring_records, records);
-    return !failed;
+    // No pipeline takes this signal: it is dropped, and the ring goes on.
+    stats_add(&agent_stats, failed ? AGENT_ring_unwanted : AGENT_ring_records, records);
+    batch_unref(batch);
+    return true;
+}
+
+// What waits of an earlier turn.
+static bool pending_push(struct ring_receiver *self, struct guest *guest)
+{
+    for (unsigned signal = 0; signal < SIGNAL_COUNT; signal++) {
+        struct batch *batch = guest->pending[signal];
+
+        guest->pending[signal] = NULL;
+        if (batch && !batch_push(self, guest, batch))
+            return false;
+    }
+    return true;
+}
+
+// One signal's records as a batch; NULL: there are none, or none that can be used.
+static struct batch *signal_batch(struct turn *turn, enum signal signal)
+{
+    struct bytes wire = {.limit = 64 << 20};
+    size_t records = 0;
+
+    signal_write(turn, signal, &wire);
+    // The program may be hostile: its bytes are checked as those from a network.
+    if (wire.is_failed || otlp_check(signal, bytes_str(&wire), &records, NULL) != 0) {
+        stats_add(&agent_stats, AGENT_ring_malformed, turn->count);
+        records = 0;
+    }
+    if (records == 0) {
+        bytes_done(&wire);
+        return NULL;
+    }
+    return batch_new(signal, wire.at, wire.len, records, clock_unix_ns());
+}
+
+// Hands the turn in, one signal after the other. False: the first one found the pipeline full, and
+// the ring must keep it all. What finds no room after that waits in the guest.
+static bool turn_push(struct ring_receiver *self, struct turn *turn)
+{
+    struct guest *guest = turn->guest;
+    bool is_first = true;
+
+    for (unsigned signal = 0; signal < SIGNAL_COUNT; signal++) {
+        struct batch *batch = signal_batch(turn, (enum signal)signal);
+
+        if (!batch)
+            continue;
+        if (!batch_push(self, guest, batch) && is_first) {
+            batch_unref(guest->pending[signal]);
+            guest->pending[signal] = NULL;
+            return false;
+        }
+        is_first = false;
+    }
+    return true;
 }
 
 static void guest_counts(struct guest *guest)
 {
     const uint64_t fixed = ring_reader_fixed(guest->reader);
-    const uint64_t dropped = ring_reader_dropped(guest->reader);
+    uint64_t dropped = 0;
 
+    for (unsigned signal = 0; signal < SIGNAL_COUNT; signal++)
+        dropped += ring_reader_dropped(guest->reader, signal);
     stats_add(&agent_stats, AGENT_ring_fixed, fixed - guest->fixed);
     if (dropped > guest->dropped)
         stats_add(&agent_stats, AGENT_ring_dropped, dropped - guest->dropped);
@@ -149,6 +236,8 @@ static enum drain guest_drain(struct ring_receiver *self, struct guest *guest, s
     size_t total = 0;
     size_t got;
 
+    if (!pending_push(self, guest))
+        return DRAIN_FULL;
     do {
         // 16 bytes is the smallest record with its head, so the list of a turn cannot overflow.
         const size_t limit = BATCH_RECORDS * 16;
@@ -163,6 +252,9 @@ static enum drain guest_drain(struct ring_receiver *self, struct guest *guest, s
         }
         ring_reader_release(guest->reader);
         total += got;
+        // What waits goes first; order within a signal is kept.
+        if (!pending_push(self, guest))
+            return DRAIN_FULL;
     } while (got && total < TURN_BYTES);
     guest_counts(guest);
     return got ? DRAIN_MORE : DRAIN_EMPTY;
@@ -172,6 +264,12 @@ static void guest_free(struct ring_receiver *self, struct guest *guest)
 {
     if (guest->reader && self->outlet->peers)
         peers_remove(self->outlet->peers, guest->pid);
+    for (unsigned signal = 0; signal < SIGNAL_COUNT; signal++) {
+        if (!guest->pending[signal])
+            continue;
+        stats_add(&agent_stats, AGENT_ring_dropped, batch_records(guest->pending[signal]));
+        batch_unref(guest->pending[signal]);
+    }
     ring_reader_free(guest->reader);
     close(guest->socket);
     free(guest);

@@ -13,10 +13,16 @@
 
 struct ring;
 
-enum { RING_TABLE_BYTES = 64 * 1024, RING_RECORD_MAX = 256 * 1024, RING_SUBS_MAX = 64 };
+enum {
+    RING_TABLE_BYTES = 64 * 1024,
+    RING_RECORD_MAX = 256 * 1024,
+    RING_SUBS_MAX = 64,
+    RING_SIGNALS = 4,
+};
 
-// A ring of this process. `sub_bytes` is a power of two. NULL without memory.
-struct ring *ring_new(unsigned subs, size_t sub_bytes);
+// A ring of this process. `sub_bytes` is a power of two. `event_fd`: what wakes the reader, of
+// which a copy is made; -1: one of its own. NULL without memory.
+struct ring *ring_new(unsigned subs, size_t sub_bytes, int event_fd);
 
 // Unmaps and closes; a reader elsewhere keeps its own.
 void ring_free(struct ring *ring);
@@ -26,6 +32,8 @@ int ring_event_fd(const struct ring *ring); // the reader sleeps on it
 
 // Appends to the table and returns the entry's offset, or -ENOSPC. Under the caller's lock.
 int64_t ring_table_add(struct ring *ring, struct str bytes);
+// The offset of an entry with those very bytes, or -ENOENT.
+int64_t ring_table_find(const struct ring *ring, struct str bytes);
 
 // Room for a record of `len` bytes, or NULL: full (counted in the ring). Any thread; follow with
 // ring_commit by the same thread.
@@ -37,11 +45,23 @@ struct ring_slot {
     uint32_t commit;
 };
 
-bool ring_reserve(struct ring *ring, uint32_t len, uint32_t entry, struct ring_slot *out_slot);
+// What a record is: which entry of the table it belongs to, a number below RING_SIGNALS for its
+// kind, and how many it counts for.
+struct ring_mark {
+    uint32_t entry;
+    uint16_t signal;
+    uint16_t count;
+};
+
+bool ring_reserve(struct ring *ring, const struct ring_mark *mark, uint32_t len,
+                  struct ring_slot *out_slot);
 void ring_commit(struct ring *ring, const struct ring_slot *slot);
 
-// Records that found no room.
-uint64_t ring_dropped(const struct ring *ring);
+// Records of that signal that found no room.
+uint64_t ring_dropped(const struct ring *ring, unsigned signal);
+
+// Bytes that wait to be read, over all sub-rings.
+uint64_t ring_waiting_bytes(const struct ring *ring);
 
 struct ring_reader;
 
@@ -51,8 +71,12 @@ int ring_reader_new(int fd, int event_fd, struct ring_reader **out_reader, struc
 void ring_reader_free(struct ring_reader *reader);
 int ring_reader_event_fd(const struct ring_reader *reader);
 
+// The reader of a ring of this very process, which is trusted: records are visited where they lie
+// and stay there until they are released. Closes nothing of the ring's. NULL without memory.
+struct ring_reader *ring_reader_own(struct ring *ring);
+
 struct ring_record {
-    uint32_t entry; // offset in the table
+    struct ring_mark mark; // as the writer gave it; signal is below RING_SIGNALS
     struct str bytes;
 };
 
@@ -62,6 +86,9 @@ struct ring_record {
 typedef void ring_visit(void *self, const struct ring_record *record);
 size_t ring_reader_read(struct ring_reader *reader, size_t max_bytes, bool is_writer_gone,
                         ring_visit *visit, void *self);
+
+// At most about that many records a call, exactly as many of the own ring; 0: no limit.
+void ring_reader_limit(struct ring_reader *reader, size_t max_records);
 
 // Gives the room of all that was read back to the writers.
 void ring_reader_release(struct ring_reader *reader);
@@ -77,4 +104,4 @@ bool ring_reader_entry(struct ring_reader *reader, uint32_t offset, struct bytes
 
 // Slots skipped because their writer died between reserving and committing.
 uint64_t ring_reader_fixed(const struct ring_reader *reader);
-uint64_t ring_reader_dropped(const struct ring_reader *reader);
+uint64_t ring_reader_dropped(const struct ring_reader *reader, unsigned signal);

@@ -73,7 +73,7 @@ static size_t character_len(const uint8_t *at, size_t left)
     return len;
 }
 
-size_t text_copy(uint8_t *to, const char *text, size_t len)
+static size_t text_repair(uint8_t *to, const char *text, size_t len)
 {
     const uint8_t *at = (const uint8_t *)text;
     size_t out = 0;
@@ -97,6 +97,11 @@ size_t text_copy(uint8_t *to, const char *text, size_t len)
     if (bad)
         stats_add(&sdk_stats, SDK_invalid_text, bad);
     return out;
+}
+
+size_t text_copy(uint8_t *to, const char *text, size_t len)
+{
+    return ascii_copy(to, text, len) == 0 ? len : text_repair(to, text, len);
 }
 
 // The length that text_copy gives.

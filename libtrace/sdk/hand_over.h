@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ring of this process and how it reaches the node agent. Any thread; nothing here blocks.
+// How a ring reaches the node agent, over a unix socket. Under its caller's lock; nothing here
+// blocks.
 
 #pragma once
 
 #include "libtrace/base/ring.h"
 
-// The ring, made on first use; NULL without memory or when the SDK is disabled. *out_scope is the
-// table entry that records refer to.
-struct ring *hand_over_ring(uint32_t *out_scope);
+// Reads THROUGHLINE_SOCKET; once, before another thread may change the environment.
+void hand_over_path_read(void);
 
-// At most once a second: connects to the agent and passes the ring, or notices that it is gone.
-void hand_over_tick(uint64_t now_ns);
+// Connects and passes the ring: true when an agent has it now. Its end of the socket is ours to
+// watch: as long as it is open the agent owns the reading.
+bool hand_over_pass(const struct ring *ring);
 
-bool hand_over_is_disabled(void);
+// True while an agent has the ring.
+bool hand_over_is_held(void);
+
+// In the child of a fork: the parent's socket is let go.
+void hand_over_forget(void);

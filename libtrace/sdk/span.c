@@ -1,459 +1,509 @@
 // SPDX-License-Identifier: Apache-2.0
-// Spans. Attributes, events and links are encoded as OTLP bytes when they are given; the end puts
-// ids and times around them, straight into the ring. Spans are kept per thread and used again, so
-// that none is allocated once a thread is warm.
+// The life of a span: start, the changes that are not attributes, end. The end writes it into the
+// ring of each processor of ours; only then is its slot free.
 
-#include <throughline/throughline.h>
+#include "libtrace/sdk/span.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <sys/random.h>
 
 #include "libtrace/base/clock.h"
-#include "libtrace/otlp/varint.h"
 #include "libtrace/sdk/encode.h"
-#include "libtrace/sdk/hand_over.h"
+#include "libtrace/sdk/pipe.h"
+#include "libtrace/sdk/sampler.h"
+#include "libtrace/sdk/stats.h"
+#include "libtrace/sdk/thread.h"
 
-enum {
-    INLINE_BYTES = 2048,
-    BODY_BYTES_MAX = 64 * 1024,
-    NAME_BYTES_MAX = 255,
-    KEEP_MAX = 64,
-    HEAD_BYTES_MAX = 128 + NAME_BYTES_MAX,
-};
-
-struct tl_span {
-    struct tl_span_context context;
-    uint8_t parent_id[8];
-    bool has_parent;
-    bool parent_is_remote;
-    enum tl_kind kind;
-    enum tl_status status;
-    uint64_t start_ns;
-    uint32_t dropped_attributes;
-    uint32_t dropped_events;
-    uint32_t dropped_links;
-    uint32_t name_len;
-    char name[NAME_BYTES_MAX + 1];
-    struct bytes body; // attributes, events, links, status message: encoded
-    struct tl_span *next;
-};
-
-struct thread_state {
-    uint64_t random[4];
-    bool is_seeded;
-    bool is_watched;
-    unsigned fork_count;
-    struct tl_span *kept;
-    unsigned kept_count;
-    struct tl_span *current;
-};
-
-static _Thread_local struct thread_state thread;
-static pthread_key_t thread_end;
-static pthread_once_t thread_end_once = PTHREAD_ONCE_INIT;
-static _Atomic uint64_t dropped_without_ring;
-static _Atomic unsigned forks;
-
-static void count_fork(void)
+struct span *span_hold(struct tl_span *handle)
 {
-    atomic_fetch_add(&forks, 1);
+    struct span *span = span_of(handle);
+    const uint16_t generation = generation_of(handle);
+    uint32_t tag;
+
+    if (!handle)
+        return NULL;
+    if (!tl_span_wants(handle))
+        return NULL;
+    span_lock(span);
+    tag = atomic_load_explicit(&span->tag, memory_order_acquire);
+    if (__builtin_expect((tag == span_tag(generation, SPAN_RECORDING) ||
+                          tag == span_tag(generation, SPAN_ENDING)) &&
+                             span->forks ==
+                                 atomic_load_explicit(&thread_forks, memory_order_relaxed),
+                         1))
+        return span;
+    span_unlock(span);
+    stats_add(&sdk_stats, SDK_misuses, 1);
+    return NULL;
 }
 
-__attribute__((constructor)) static void watch_forks(void)
+// The identity behind a handle, as long as its slot is not another span's; NULL.
+static const struct tl_span_context *identity_of(const struct tl_span *handle)
 {
-    pthread_atfork(NULL, NULL, count_fork);
+    const struct span *span = span_of(handle);
+
+    if (!handle || (uint16_t)(atomic_load_explicit(&span->tag, memory_order_acquire) >> 8) !=
+                       generation_of(handle))
+        return NULL;
+    return &span->context;
 }
 
-// Room in a buffer, without a trace in errno when there is none.
-static uint8_t *room_make(struct bytes *bytes, size_t more)
+struct tl_span_context tl_span_context(const struct tl_span *handle)
+{
+    const struct tl_span_context *context = identity_of(handle);
+
+    return context ? *context : (struct tl_span_context){0};
+}
+
+// Who the parent is: what was given, else what is current. NULL: nobody.
+static const struct tl_span_context *parent_find(const struct thread *thread,
+                                                 const struct tl_span_options *options,
+                                                 struct tl_span_context *room)
+{
+    const struct tl_span_context *parent = options->parent;
+
+    if (options->is_root)
+        return NULL;
+    if (!parent && options->context) {
+        *room = tl_context_span_context(options->context);
+        parent = room;
+    } else if (!parent && thread->span) {
+        parent = identity_of(thread->span);
+    } else if (!parent && thread->context) {
+        *room = tl_context_span_context(thread->context);
+        parent = room;
+    }
+    return tl_span_context_is_valid(parent) ? parent : NULL;
+}
+
+static void name_set(struct span *span, const char *name, size_t len)
+{
+    if (!name)
+        len = 0;
+    else if (len == 0)
+        len = strlen(name);
+    // A bad byte may become three.
+    if (len <= TL_NAME_MAX / 3)
+        span->name_len = (uint8_t)text_copy((uint8_t *)span->name, name, len);
+    else {
+        char room[3 * TL_NAME_MAX];
+
+        len = text_cut(name, len, TL_NAME_MAX);
+        len = text_copy((uint8_t *)room, name, len);
+        span->name_len = (uint8_t)text_cut(room, len, TL_NAME_MAX);
+        memcpy(span->name, room, span->name_len);
+    }
+}
+
+// Keeps a copy of the tracestate; without memory the span goes on without one.
+static void trace_state_set(struct span *span, const char *text, size_t len)
 {
     const int saved = errno;
-    uint8_t *to = bytes_reserve(bytes, more);
 
+    span->trace_state.len = 0;
+    if (len)
+        bytes_add(&span->trace_state, text, len);
+    span->trace_state.is_failed = false;
+    span->context.trace_state = (const char *)span->trace_state.at;
+    span->context.trace_state_len = (uint16_t)span->trace_state.len;
     errno = saved;
-    return to;
 }
 
-static uint64_t rotate(uint64_t value, int by)
+// Ids and flags of a span whose parent is this one. The sampled bit is the sampler's to set.
+static void identity_make(struct span *span, struct thread *thread,
+                          const struct tl_span_context *parent)
 {
-    return value << by | value >> (64 - by);
-}
+    const struct tl_tracer_provider *provider = span->tracer->provider;
+    struct tl_span_context *context = &span->context;
+    bool is_random = true;
+    uint64_t random[3];
 
-// xoshiro256++ (Blackman, Vigna 2019), seeded by the kernel for each thread and after each fork.
-static uint64_t random_next(void)
-{
-    uint64_t *s = thread.random;
-    uint64_t result;
-    uint64_t t;
-
-    if (!thread.is_seeded ||
-        thread.fork_count != atomic_load_explicit(&forks, memory_order_relaxed)) {
-        const int saved = errno;
-
-        if (getrandom(s, sizeof thread.random, GRND_NONBLOCK) != sizeof thread.random) {
-            s[0] ^= clock_unix_ns();
-            s[1] ^= (uint64_t)(uintptr_t)&thread;
-            s[2] ^= clock_mono_ns();
-            s[3] |= 1;
-        }
-        errno = saved;
-        thread.is_seeded = true;
-        thread.fork_count = atomic_load_explicit(&forks, memory_order_relaxed);
-    }
-    result = rotate(s[0] + s[3], 23) + s[0];
-    t = s[1] << 17;
-    s[2] ^= s[0];
-    s[3] ^= s[1];
-    s[1] ^= s[2];
-    s[0] ^= s[3];
-    s[2] ^= t;
-    s[3] = rotate(s[3], 45);
-    return result;
-}
-
-static void id_make(uint8_t *out_id, size_t len)
-{
-    for (size_t at = 0; at < len; at += 8) {
-        uint64_t random = random_next();
-
-        // Zero is no id; once in 2^64.
-        random |= random == 0;
-        memcpy(out_id + at, &random, 8);
-    }
-}
-
-static struct tl_span *span_take(void)
-{
-    struct tl_span *span = thread.kept;
-    struct bytes body;
-    int saved;
-
-    if (span) {
-        thread.kept = span->next;
-        thread.kept_count--;
-        body = span->body;
-        body.len = 0;
-        body.is_failed = false;
-        span->body = body;
-        return span;
-    }
-    saved = errno;
-    span = calloc(1, sizeof *span);
-    if (span) {
-        span->body.limit = BODY_BYTES_MAX;
-        bytes_reserve(&span->body, INLINE_BYTES);
-    }
-    errno = saved;
-    return span;
-}
-
-static void kept_free(void *self)
-{
-    struct thread_state *state = self;
-
-    while (state->kept) {
-        struct tl_span *next = state->kept->next;
-
-        bytes_done(&state->kept->body);
-        free(state->kept);
-        state->kept = next;
-    }
-    state->kept_count = 0;
-}
-
-static void thread_end_make(void)
-{
-    pthread_key_create(&thread_end, kept_free);
-}
-
-// A span is kept for the thread's next one; what is kept goes with the thread.
-static void span_keep(struct tl_span *span)
-{
-    if (!thread.is_watched) {
-        pthread_once(&thread_end_once, thread_end_make);
-        thread.is_watched = pthread_setspecific(thread_end, &thread) == 0;
-    }
-    if (thread.kept_count >= KEEP_MAX) {
-        bytes_done(&span->body);
-        free(span);
+    context->is_remote = false;
+    context->trace_state = NULL;
+    context->trace_state_len = 0;
+    span->has_parent = parent != NULL;
+    span->parent_is_remote = parent && parent->is_remote;
+    if (parent) {
+        memcpy(context->trace_id, parent->trace_id, 16);
+        memcpy(span->parent_id, parent->span_id, 8);
+        span->parent_flags = parent->flags;
+        context->flags = parent->flags & TL_FLAG_RANDOM;
+    } else if (provider->has_ids) {
+        provider->ids.trace_id(provider->ids.self, context->trace_id, &is_random);
+        context->flags = is_random ? TL_FLAG_RANDOM : 0;
+    } else {
+        thread_randoms(thread, random, 3);
+        memcpy(context->trace_id, random, 16);
+        memcpy(context->span_id, random + 2, 8);
+        context->flags = TL_FLAG_RANDOM;
         return;
     }
-    span->next = thread.kept;
-    thread.kept = span;
-    thread.kept_count++;
+    if (provider->has_ids) {
+        provider->ids.span_id(provider->ids.self, context->span_id);
+        return;
+    }
+    thread_randoms(thread, random, 1);
+    memcpy(context->span_id, random, 8);
 }
 
-void tl_init(void)
+// The sampler's long way: everything is shown to it, and it may add attributes and change the
+// tracestate.
+static enum tl_decision sampler_ask(struct span *span, const struct tl_span_options *options,
+                                    const struct tl_span_context *parent,
+                                    struct tl_sampling_result *result)
 {
-    uint32_t scope;
+    static const struct tl_span_context nobody;
+    const struct tl_tracer *tracer = span->tracer;
+    const struct tl_sampling sampling = {
+        .context = options->context ? options->context : thread_context(),
+        .parent = parent ? parent : &nobody,
+        .trace_id = span->context.trace_id,
+        .name = options->name ? options->name : "",
+        .name_len = options->name_len ? options->name_len
+                    : options->name   ? strlen(options->name)
+                                      : 0,
+        .kind = (enum tl_kind)span->kind,
+        .attributes = options->attributes,
+        .attribute_count = options->attributes ? options->attribute_count : 0,
+        .links = options->links,
+        .link_count = options->links ? options->link_count : 0,
+        .scope = &tracer->scope.as,
+    };
 
-    hand_over_ring(&scope);
-    hand_over_tick(clock_unix_ns());
+    result->decision = TL_DROP;
+    result->attributes = NULL;
+    result->attribute_count = 0;
+    result->trace_state = parent ? parent->trace_state : NULL;
+    result->trace_state_len = parent ? parent->trace_state_len : 0;
+    tl_sampler_ask(tracer->provider->sampler, &sampling, result);
+    return result->decision;
+}
+
+static void recording_init(struct span *span, const struct tl_span_options *options,
+                           struct thread *thread)
+{
+    span->status = TL_STATUS_UNSET;
+    span->message.len = 0;
+    span->end_ns = 0;
+    span->keys[0] = span->keys[1] = 0;
+    span->attribute_count = span->event_count = span->link_count = 0;
+    span->dropped_attributes = span->dropped_events = span->dropped_links = 0;
+    span->body.len = 0;
+    name_set(span, options->name, options->name_len);
+    span->start_ns = options->start_ns ? options->start_ns : tick_now(&thread->tick);
+    if (options->attribute_count)
+        span_attributes_add(span, options->attributes, options->attribute_count);
+    for (size_t i = 0; options->links && i < options->link_count; i++)
+        span_link_add(span, &options->links[i]);
+}
+
+static void started_tell(struct tl_span *handle, const struct tl_tracer_provider *provider,
+                         const struct tl_span_options *options,
+                         const struct tl_span_context *parent)
+{
+    struct tl_context *context = tl_context_ref(options->context);
+
+    // A processor is told the whole context; of a bare identity one is made.
+    if (!context && options->parent && parent)
+        context = tl_context_with_remote(NULL, parent);
+    else if (!context && !options->is_root)
+        context = tl_context_current();
+    for (size_t i = 0; i < provider->processor_count; i++) {
+        const struct tl_span_processor *processor = &provider->processors[i];
+
+        if (processor->on_start)
+            processor->on_start(processor->self, handle, context);
+    }
+    tl_context_unref(context);
+}
+
+static void started_count(struct thread *thread, const struct span *span, enum tl_decision decision)
+{
+    const unsigned origin = !span->has_parent ? 0 : span->parent_is_remote ? 2 : 1;
+
+    thread_count(&thread->started[origin * SPAN_DECISIONS + (unsigned)decision]);
+}
+
+// Nobody records: the identity that came goes on as it is (specification, "Behavior of the API in
+// the absence of an installed SDK").
+static struct tl_span *passive_of(const struct tl_span_context *context)
+{
+    struct span *span = context ? span_take() : NULL;
+
+    if (!span)
+        return NULL;
+    span->context = *context;
+    span->tracer = NULL;
+    span->has_parent = false;
+    span->forks = atomic_load_explicit(&thread_forks, memory_order_relaxed);
+    trace_state_set(span, context->trace_state, context->trace_state_len);
+    span_open(span, SPAN_PASSIVE);
+    return span_handle(span, false);
+}
+
+struct tl_span *tl_span_wrap(const struct tl_span_context *context)
+{
+    return passive_of(context);
+}
+
+static bool is_recorder(const struct tl_tracer *tracer)
+{
+    return tracer && tracer->is_enabled &&
+           !atomic_load_explicit(&tracer->provider->is_shut, memory_order_relaxed);
+}
+
+static struct tl_span *span_start(struct tl_tracer *tracer, const struct tl_span_options *options)
+{
+    struct thread *thread = thread_get();
+    struct tl_span_context parent_room;
+    struct tl_sampling_result result;
+    struct sampler_quick quick;
+    const struct tl_span_context *parent;
+    const struct tl_tracer_provider *provider;
+    enum tl_decision decision;
+    struct span *span;
+    bool is_asked;
+
+    if (!thread) {
+        signal_add(TL_TRACES, LOSS_NO_MEMORY, 1);
+        return NULL;
+    }
+    parent = parent_find(thread, options, &parent_room);
+    if (!is_recorder(tracer))
+        return passive_of(parent);
+    span = span_take();
+    if (!span) {
+        signal_add(TL_TRACES, LOSS_NO_MEMORY, 1);
+        return NULL;
+    }
+    provider = tracer->provider;
+    span->tracer = tracer;
+    // A wire value of another size would spoil the records around it.
+    span->kind =
+        (uint8_t)(options->kind >= TL_INTERNAL && options->kind <= TL_CONSUMER ? options->kind
+                                                                               : TL_INTERNAL);
+    span->forks = atomic_load_explicit(&thread_forks, memory_order_relaxed);
+    identity_make(span, thread, parent);
+    quick = sampler_quick(provider->sampler, parent, span->context.trace_id);
+    is_asked = quick.verdict == SAMPLER_ASK;
+    if (is_asked)
+        decision = sampler_ask(span, options, parent, &result);
+    else
+        decision = quick.verdict == SAMPLER_YES ? TL_RECORD_AND_SAMPLE : TL_DROP;
+    if (decision == TL_RECORD_AND_SAMPLE)
+        span->context.flags |= TL_FLAG_SAMPLED;
+    if (is_asked)
+        trace_state_set(span, result.trace_state, result.trace_state_len);
+    else if (quick.trace_state_len)
+        trace_state_set(span, quick.trace_state, quick.trace_state_len);
+    else if (parent && parent->trace_state_len)
+        trace_state_set(span, parent->trace_state, parent->trace_state_len);
+    started_count(thread, span, decision);
+    if (decision == TL_DROP) {
+        span_open(span, SPAN_PASSIVE);
+        return span_handle(span, false);
+    }
+    recording_init(span, options, thread);
+    if (is_asked && result.attribute_count)
+        span_attributes_add(span, result.attributes, result.attribute_count);
+    span_open(span, SPAN_RECORDING);
+    if (__builtin_expect(provider->has_custom, 0))
+        started_tell(span_handle(span, true), provider, options, parent);
+    return span_handle(span, true);
 }
 
 struct tl_span *tl_span_start(const char *name, enum tl_kind kind,
                               const struct tl_span_context *parent)
 {
-    struct tl_span *span;
-    struct tl_span_context current;
+    const struct tl_span_options options = {.name = name, .kind = kind, .parent = parent};
 
-    if (!thread.is_seeded && hand_over_is_disabled())
-        return NULL;
-    span = span_take();
-    if (!span)
-        return NULL;
-    if (!parent && thread.current) {
-        current = thread.current->context;
-        parent = &current;
-    }
-    span->has_parent = false;
-    // A wire value of another size would spoil the records around it.
-    span->kind = kind >= TL_INTERNAL && kind <= TL_CONSUMER ? kind : TL_INTERNAL;
-    span->status = TL_STATUS_UNSET;
-    span->dropped_attributes = span->dropped_events = span->dropped_links = 0;
-    tl_span_name(span, name);
-    id_make(span->context.span_id, 8);
-    span->context.is_remote = false;
-    if (parent) {
-        for (int i = 0; i < 16; i++)
-            span->has_parent |= parent->trace_id[i] != 0;
-    }
-    if (span->has_parent) {
-        memcpy(span->context.trace_id, parent->trace_id, 16);
-        memcpy(span->parent_id, parent->span_id, 8);
-        span->context.flags = (uint8_t)(parent->flags | 1);
-        span->parent_is_remote = parent->is_remote;
-    } else {
-        id_make(span->context.trace_id, 16);
-        span->context.flags = 3; // sampled, random
-        span->parent_is_remote = false;
-    }
-    span->start_ns = clock_unix_ns();
-    return span;
+    return span_start(tracer_default(), &options);
 }
 
-void tl_span_name(struct tl_span *span, const char *name)
+struct tl_span *tl_span_start_with(struct tl_tracer *tracer, const struct tl_span_options *options)
 {
-    const size_t len = name ? strlen(name) : 0;
+    static const struct tl_span_options none;
 
-    if (!span)
-        return;
-    span->name_len = (uint32_t)text_cut(name, len, NAME_BYTES_MAX);
-    // Not memcpy: gcc 12 sees the bound and writes "rep movsq", which takes 28 ns for ten bytes.
-    if (name && span->name_len)
-        memmove(span->name, name, span->name_len);
+    return span_start(tracer ? tracer : tracer_default(), options ? options : &none);
 }
 
-// Returns how many found no room: they are dropped, what holds them goes on.
-static uint32_t attributes_put(struct bytes *out, uint8_t number,
-                               const struct tl_attribute *attributes, size_t count)
+// The record goes straight from the span into the ring.
+static void span_export(const struct span *span, struct pipe *pipe, uint32_t entry)
 {
-    uint32_t dropped = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        const size_t room = attribute_room(&attributes[i]);
-        uint8_t *to = out->capacity - out->len >= room ? out->at + out->len : room_make(out, room);
-
-        if (to && !attribute_is_valid(&attributes[i]))
-            to = NULL;
-        if (!to) {
-            out->is_failed = false;
-            dropped++;
-            continue;
-        }
-        out->len = (size_t)(attribute_put(to, number, &attributes[i], ENCODE_UNLIMITED) - out->at);
-    }
-    return dropped;
-}
-
-void tl_span_set(struct tl_span *span, const struct tl_attribute *attributes, size_t count)
-{
-    if (span)
-        span->dropped_attributes += attributes_put(&span->body, 9, attributes, count);
-}
-
-void tl_span_set_one(struct tl_span *span, struct tl_attribute attribute)
-{
-    tl_span_set(span, &attribute, 1);
-}
-
-// Adds an event or a link that is encoded; false, with nothing added, when there is no room.
-static bool part_add(struct tl_span *span, uint32_t number, struct bytes *part)
-{
-    const bool fits = !part->is_failed && span->body.len + part->len + 16 < BODY_BYTES_MAX &&
-                      room_make(&span->body, part->len + 16);
-
-    if (fits)
-        body_write(&span->body, number, bytes_str(part));
-    else
-        span->body.is_failed = false;
-    bytes_done(part);
-    return fits;
-}
-
-void tl_span_event(struct tl_span *span, const char *name, const struct tl_attribute *attributes,
-                   size_t count)
-{
-    struct bytes event = {.limit = BODY_BYTES_MAX};
-    uint32_t dropped;
-
-    if (!span)
-        return;
-    if (room_make(&event, 256)) {
-        fixed64_write(&event, 1, clock_unix_ns());
-        body_write(&event, 2,
-                   (struct str){name, name ? text_cut(name, strlen(name), NAME_BYTES_MAX) : 0});
-        dropped = attributes_put(&event, 3, attributes, count);
-        if (dropped) {
-            tag_write(&event, 4, WIRE_VARINT);
-            varint_write(&event, dropped);
-        }
-    }
-    span->dropped_events += !part_add(span, 11, &event);
-}
-
-void tl_span_link(struct tl_span *span, const struct tl_span_context *to)
-{
-    struct bytes link = {.limit = 256};
-
-    if (!span || !to)
-        return;
-    if (room_make(&link, 64)) {
-        body_write(&link, 1, (struct str){(const char *)to->trace_id, 16});
-        body_write(&link, 2, (struct str){(const char *)to->span_id, 8});
-        fixed32_write(&link, 6, to->flags | 0x100u | (to->is_remote ? 0x200u : 0));
-    }
-    span->dropped_links += !part_add(span, 13, &link);
-}
-
-void tl_span_status(struct tl_span *span, enum tl_status status, const char *message)
-{
-    uint8_t head[16];
-    size_t len = 0;
-    struct str text = str_of(status == TL_STATUS_ERROR && message ? message : "");
-
-    if (!span || (status != TL_STATUS_OK && status != TL_STATUS_ERROR))
-        return;
-    text.len = text_cut(text.at, text.len, 1024);
-    head[len++] = 3 << 3 | WIRE_VARINT;
-    head[len++] = (uint8_t)status;
-    if (!room_make(&span->body, text.len + 32)) {
-        span->body.is_failed = false;
-        return;
-    }
-    // Written again it merges: protobuf keeps the last value of each field.
-    tag_write(&span->body, 15, WIRE_BYTES);
-    varint_write(&span->body, len + (text.len ? 1 + varint_size(text.len) + text.len : 0));
-    bytes_add(&span->body, head, len);
-    if (text.len)
-        body_write(&span->body, 2, text);
-}
-
-static uint8_t *id_put(uint8_t *to, uint8_t number, const uint8_t *id, uint8_t len)
-{
-    *to++ = (uint8_t)(number << 3 | WIRE_BYTES);
-    *to++ = len;
-    memcpy(to, id, len);
-    return to + len;
-}
-
-static uint8_t *count_put(uint8_t *to, uint8_t number, uint32_t count)
-{
-    if (!count)
-        return to;
-    *to++ = (uint8_t)(number << 3 | WIRE_VARINT);
-    return to + varint_put(to, count);
-}
-
-static uint8_t *time_put(uint8_t *to, uint8_t number, uint64_t ns)
-{
-    *to++ = (uint8_t)(number << 3 | WIRE_FIXED64);
-    memcpy(to, &ns, 8); // little-endian, as every machine we run on
-    return to + 8;
-}
-
-// Everything but the body. Returns its length.
-static size_t head_put(uint8_t *start, const struct tl_span *span, uint64_t end_ns)
-{
-    uint8_t *to = start;
-    const uint32_t flags = span->context.flags | 0x100u | (span->parent_is_remote ? 0x200u : 0);
-
-    to = id_put(to, 1, span->context.trace_id, 16);
-    to = id_put(to, 2, span->context.span_id, 8);
-    if (span->has_parent)
-        to = id_put(to, 4, span->parent_id, 8);
-    *to++ = 5 << 3 | WIRE_BYTES;
-    to += varint_put(to, span->name_len);
-    memcpy(to, span->name, span->name_len);
-    to += span->name_len;
-    *to++ = 6 << 3 | WIRE_VARINT;
-    *to++ = (uint8_t)span->kind;
-    to = time_put(to, 7, span->start_ns);
-    to = time_put(to, 8, end_ns);
-    to = count_put(to, 10, span->dropped_attributes);
-    to = count_put(to, 12, span->dropped_events);
-    to = count_put(to, 14, span->dropped_links);
-    // Field 16 needs two bytes of tag.
-    to += varint_put(to, 16 << 3 | WIRE_FIXED32);
-    memcpy(to, &flags, 4);
-    return (size_t)(to + 4 - start);
-}
-
-void tl_span_end(struct tl_span *span)
-{
-    uint8_t head[HEAD_BYTES_MAX];
+    const struct ring_mark mark = {entry, TL_TRACES, 1};
+    const size_t size = span_size(span);
     struct ring_slot slot;
-    struct ring *ring;
-    uint32_t scope;
-    size_t head_len;
-    uint64_t end_ns;
+
+    if (!pipe_reserve(pipe, &mark, (uint32_t)size, &slot))
+        return;
+    span_put(slot.at, span);
+    pipe_commit(pipe, &slot);
+}
+
+// The lock is not held while a processor of the program's is called.
+static void processors_tell(struct span *span, const struct tl_span *handle)
+{
+    const struct tl_tracer *tracer = span->tracer;
+    const struct tl_tracer_provider *provider = tracer->provider;
+
+    for (size_t i = 0; i < provider->processor_count; i++) {
+        const struct tl_span_processor *processor = &provider->processors[i];
+
+        if (provider->pipes[i]) {
+            if (span->context.flags & TL_FLAG_SAMPLED)
+                span_export(span, provider->pipes[i], tracer->entries[i]);
+        } else if (processor->on_end) {
+            processor->on_end(processor->self, handle);
+        }
+    }
+}
+
+static void ending_tell(struct span *span, struct tl_span *handle)
+{
+    const struct tl_tracer_provider *provider = span->tracer->provider;
+
+    for (size_t i = 0; i < provider->processor_count; i++) {
+        const struct tl_span_processor *processor = &provider->processors[i];
+
+        if (processor->on_ending)
+            processor->on_ending(processor->self, handle);
+    }
+}
+
+// A span that only carries an identity: its slot is free again. True when it was one.
+static bool passive_end(struct tl_span *handle)
+{
+    struct span *span = span_of(handle);
+    uint32_t tag = span_tag(generation_of(handle), SPAN_PASSIVE);
+
+    return atomic_compare_exchange_strong_explicit(&span->tag, &tag,
+                                                   span_tag(generation_of(handle), SPAN_ENDED),
+                                                   memory_order_acq_rel, memory_order_relaxed);
+}
+
+static void recording_end(struct span *span, struct tl_span *handle, uint64_t end_ns)
+{
+    const uint16_t generation = generation_of(handle);
+    const bool has_custom = span->tracer->provider->has_custom;
+
+    span->end_ns = end_ns > span->start_ns ? end_ns : span->start_ns;
+    if (__builtin_expect(has_custom, 0)) {
+        atomic_store_explicit(&span->tag, span_tag(generation, SPAN_ENDING), memory_order_release);
+        span_unlock(span);
+        ending_tell(span, handle);
+        span_lock(span);
+        atomic_store_explicit(&span->tag, span_tag(generation, SPAN_READING), memory_order_release);
+        span_unlock(span);
+        processors_tell(span, handle);
+        span_lock(span);
+    } else {
+        processors_tell(span, handle);
+    }
+    atomic_store_explicit(&span->tag, span_tag(generation, SPAN_ENDED), memory_order_release);
+    span_unlock(span);
+}
+
+static void span_end(struct tl_span *handle, uint64_t end_ns)
+{
+    struct span *span = span_of(handle);
+    struct thread *thread = thread_get();
+
+    if (!handle)
+        return;
+    if (thread && thread->span == handle)
+        thread->span = NULL;
+    if (!tl_span_wants(handle)) {
+        if (passive_end(handle))
+            span_give(span);
+        else
+            stats_add(&sdk_stats, SDK_misuses, 1);
+        return;
+    }
+    span = span_hold(handle);
+    if (!span)
+        return;
+    // Its processors end it already.
+    if (atomic_load_explicit(&span->tag, memory_order_relaxed) !=
+        span_tag(generation_of(handle), SPAN_RECORDING)) {
+        span_unlock(span);
+        stats_add(&sdk_stats, SDK_misuses, 1);
+        return;
+    }
+    if (!end_ns)
+        end_ns = thread ? tick_now(&thread->tick) : clock_unix_ns();
+    recording_end(span, handle, end_ns);
+    if (thread)
+        thread_count(&thread->ended);
+    span_give(span);
+}
+
+void tl_span_end(struct tl_span *handle)
+{
+    span_end(handle, 0);
+}
+
+void tl_span_end_at(struct tl_span *handle, uint64_t end_ns)
+{
+    span_end(handle, end_ns);
+}
+
+bool tl_span_is_recording(struct tl_span *handle)
+{
+    const uint32_t tag =
+        handle ? atomic_load_explicit(&span_of(handle)->tag, memory_order_acquire) : 0;
+    const uint16_t generation = generation_of(handle);
+
+    return tl_span_wants(handle) && (tag == span_tag(generation, SPAN_RECORDING) ||
+                                     tag == span_tag(generation, SPAN_ENDING));
+}
+
+void tl_span_name(struct tl_span *handle, const char *name)
+{
+    struct span *span = span_hold(handle);
 
     if (!span)
         return;
-    end_ns = clock_unix_ns();
-    if (end_ns < span->start_ns)
-        end_ns = span->start_ns;
-    head_len = head_put(head, span, end_ns);
-    ring = hand_over_ring(&scope);
-    if (!ring)
-        atomic_fetch_add_explicit(&dropped_without_ring, 1, memory_order_relaxed);
-    else if (ring_reserve(ring, (uint32_t)(head_len + span->body.len), scope, &slot)) {
-        memcpy(slot.at, head, head_len);
-        memcpy(slot.at + head_len, span->body.at, span->body.len);
-        ring_commit(ring, &slot);
-    }
-    if (thread.current == span)
-        thread.current = NULL;
-    span_keep(span);
-    hand_over_tick(end_ns);
+    name_set(span, name, 0);
+    span_unlock(span);
 }
 
-struct tl_span_context tl_span_context(const struct tl_span *span)
+void tl_span_status(struct tl_span *handle, enum tl_status status, const char *message)
 {
-    return span ? span->context : (struct tl_span_context){0};
+    const size_t len = status == TL_STATUS_ERROR && message ? strlen(message) : 0;
+    const size_t kept = text_cut(message, len, STATUS_BYTES_MAX);
+    struct span *span = span_hold(handle);
+    const int saved = errno;
+    uint8_t *to;
+
+    if (!span)
+        return;
+    // Ok is final; Unset is ignored (specification, "Set Status").
+    if (span->status != TL_STATUS_OK && (status == TL_STATUS_OK || status == TL_STATUS_ERROR)) {
+        span->status = (uint8_t)status;
+        span->message.len = 0;
+        to = kept ? bytes_reserve(&span->message, 3 * kept) : NULL;
+        if (to)
+            span->message.len = text_copy(to, message, kept);
+        span->message.is_failed = false;
+    }
+    span_unlock(span);
+    errno = saved;
 }
 
 struct tl_span *tl_current(void)
 {
-    return thread.current;
+    const struct thread *thread = thread_block;
+
+    return thread ? thread->span : NULL;
 }
 
-struct tl_span *tl_current_set(struct tl_span *span)
+struct tl_span *tl_current_set(struct tl_span *handle)
 {
-    struct tl_span *former = thread.current;
+    struct thread *thread = thread_get();
+    struct tl_span *former;
 
-    thread.current = span;
+    if (!thread)
+        return NULL;
+    former = thread->span;
+    thread->span = handle;
     return former;
-}
-
-uint64_t tl_dropped(enum tl_signal signal)
-{
-    (void)signal;
-    uint32_t scope;
-    struct ring *ring = hand_over_ring(&scope);
-
-    return atomic_load(&dropped_without_ring) + (ring ? ring_dropped(ring) : 0);
 }

@@ -168,10 +168,10 @@ F_ADD_SEALS, SHRINK_AND_GROW, RING_BYTES = 1033, 2 | 4, 3 * 4096 + 65536 + 4096
 
 
 def ring(head=0, seals=SHRINK_AND_GROW):
-    """The file of a ring with one part of 4096 bytes, laid out as libtrace/base/ring.c has it."""
+    """The file of a ring with one part of 4096 bytes, laid out as libtrace/base/ring_layout.h has it."""
     fd = os.memfd_create("x", os.MFD_ALLOW_SEALING)
     os.ftruncate(fd, RING_BYTES)
-    os.pwrite(fd, struct.pack("<QIIQII", 0x31474E4952544C54, 1, 1, 4096, 0, 0), 0)
+    os.pwrite(fd, struct.pack("<QIIQII", 0x31474E4952544C54, 2, 1, 4096, 0, 0), 0)
     os.pwrite(fd, struct.pack("<Q", head), 128)
     fcntl.fcntl(fd, F_ADD_SEALS, seals)
     return fd
@@ -200,7 +200,7 @@ def guests():
     while at_rest != descriptors():
         at_rest = descriptors()
         threading.Event().wait(0.5)
-    hello = b"throughline-ring-1"
+    hello = b"throughline-ring-2"
     event, reading, writing = os.eventfd(0), *os.pipe()
     bad = [[ring(seals=2), event], [reading, event], [ring(), reading], [ring(), ring()], [event, event]]
     for number, handed in enumerate(bad):

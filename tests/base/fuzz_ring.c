@@ -58,7 +58,8 @@ static void write_step(struct scene *scene, enum step step, struct reader *input
         return;
     if (step == STEP_TABLE) {
         ring_table_add(scene->ring, (struct str){"table table table table", len % 24});
-    } else if (ring_reserve(scene->ring, len, len % 50, &slot)) {
+    } else if (ring_reserve(scene->ring, &(struct ring_mark){len % 50, len % RING_SIGNALS, 1}, len,
+                            &slot)) {
         memset(slot.at, 'x', len);
         if (step == STEP_PUT)
             ring_commit(scene->ring, &slot);
@@ -67,7 +68,7 @@ static void write_step(struct scene *scene, enum step step, struct reader *input
 
 static void poke_step(struct scene *scene, enum step step, struct reader *input)
 {
-    // The header's index begins at 128: head, dropped and, 64 bytes on, tail.
+    // The header's index begins at 128: head, four counts of drops and, 64 bytes on, tail.
     const uint16_t where = reader_be16(input);
     const uint64_t value = reader_be64(input);
     size_t at = where * 7u % (scene->file_bytes - 8);
@@ -107,7 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct reader input = reader_of((struct str){(const char *)data, size});
-    struct scene scene = {.ring = ring_new(SUBS, SUB_BYTES)};
+    struct scene scene = {.ring = ring_new(SUBS, SUB_BYTES, -1)};
 
     scene.file_bytes = DATA_AT + RING_TABLE_BYTES + SUBS * SUB_BYTES;
     scene.file =

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// The global providers. Without a room above that reads the environment, the first use makes ones
+// that write into the agent's ring.
+
+#include "libtrace/sdk/global.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "libtrace/base/clock.h"
+#include "libtrace/sdk/stats.h"
+#include "libtrace/sdk/tracer.h"
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static _Atomic bool is_made;
+static void (*maker)(void);
+static _Thread_local bool is_making __attribute__((tls_model("initial-exec")));
+
+static _Atomic(struct tl_tracer_provider *) tracers;
+static _Atomic(struct tl_tracer_provider *) own_tracers;
+static _Atomic(struct tl_tracer *) tracer;
+static _Atomic(struct tl_meter_provider *) meters;
+static _Atomic(struct tl_meter_provider *) own_meters;
+static _Atomic(struct tl_logger_provider *) loggers;
+static _Atomic(struct tl_logger_provider *) own_loggers;
+
+void global_maker_set(void (*make)(void))
+{
+    maker = make;
+}
+
+static void make_all(void)
+{
+    const int saved = errno;
+    struct tl_span_processor ring;
+
+    is_making = true;
+    if (maker) {
+        maker();
+    } else {
+        ring = tl_span_processor_ring();
+        global_default_tracer_provider(tl_tracer_provider_new(
+            &(struct tl_tracer_provider_options){.processors = &ring, .processor_count = 1}));
+    }
+    is_making = false;
+    atomic_store(&is_made, true);
+    errno = saved;
+}
+
+void global_ensure(void)
+{
+    // What the maker calls may ask again.
+    if (!atomic_load_explicit(&is_made, memory_order_acquire) && !is_making)
+        pthread_once(&once, make_all);
+}
+
+void tl_init(void)
+{
+    global_ensure();
+}
+
+void global_default_tracer_provider(struct tl_tracer_provider *provider)
+{
+    atomic_store(&own_tracers, provider);
+}
+
+void global_default_meter_provider(struct tl_meter_provider *provider)
+{
+    atomic_store(&own_meters, provider);
+}
+
+void global_default_logger_provider(struct tl_logger_provider *provider)
+{
+    atomic_store(&own_loggers, provider);
+}
+
+struct tl_tracer_provider *tl_tracer_provider_global(void)
+{
+    struct tl_tracer_provider *set = atomic_load(&tracers);
+
+    if (set)
+        return set;
+    global_ensure();
+    return atomic_load(&own_tracers);
+}
+
+void tl_tracer_provider_global_set(struct tl_tracer_provider *provider)
+{
+    atomic_store(&tracers, provider);
+    atomic_store(&tracer, NULL);
+}
+
+struct tl_tracer *tracer_default(void)
+{
+    struct tl_tracer *now = atomic_load_explicit(&tracer, memory_order_acquire);
+
+    if (__builtin_expect(now == NULL, 0)) {
+        static const struct tl_scope scope = {.name = "throughline"};
+
+        now = tl_tracer_get(NULL, &scope);
+        atomic_store(&tracer, now);
+    }
+    return now;
+}
+
+struct tl_meter_provider *tl_meter_provider_global(void)
+{
+    struct tl_meter_provider *set = atomic_load(&meters);
+
+    if (set)
+        return set;
+    global_ensure();
+    return atomic_load(&own_meters);
+}
+
+void tl_meter_provider_global_set(struct tl_meter_provider *provider)
+{
+    atomic_store(&meters, provider);
+}
+
+struct tl_logger_provider *tl_logger_provider_global(void)
+{
+    struct tl_logger_provider *set = atomic_load(&loggers);
+
+    if (set)
+        return set;
+    global_ensure();
+    return atomic_load(&own_loggers);
+}
+
+void tl_logger_provider_global_set(struct tl_logger_provider *provider)
+{
+    atomic_store(&loggers, provider);
+}
+
+uint64_t tl_dropped(enum tl_signal signal)
+{
+    uint64_t dropped = 0;
+
+    if (signal > TL_LOGS)
+        return 0;
+    for (int loss = LOSS_QUEUE_FULL; loss <= LOSS_UNDELIVERED; loss++)
+        dropped += signal_get(signal, (enum sdk_loss)loss);
+    return dropped;
+}
+
+void tl_stats_read(struct tl_stats *out_stats)
+{
+    if (!out_stats)
+        return;
+    for (unsigned signal = 0; signal < 3; signal++) {
+        out_stats->dropped[signal] = tl_dropped((enum tl_signal)signal);
+        out_stats->dropped_queue_full[signal] = signal_get(signal, LOSS_QUEUE_FULL);
+        out_stats->dropped_no_memory[signal] = signal_get(signal, LOSS_NO_MEMORY);
+        out_stats->dropped_export[signal] = signal_get(signal, LOSS_UNDELIVERED);
+        out_stats->exported[signal] = signal_get(signal, EXPORTED);
+    }
+    out_stats->misuses = stats_get(&sdk_stats, SDK_misuses);
+    out_stats->invalid_text = stats_get(&sdk_stats, SDK_invalid_text);
+    out_stats->invalid_values = stats_get(&sdk_stats, SDK_invalid_values);
+    out_stats->invalid_instruments = stats_get(&sdk_stats, SDK_invalid_instruments);
+    out_stats->invalid_settings = stats_get(&sdk_stats, SDK_invalid_settings);
+    out_stats->schema_conflicts = stats_get(&sdk_stats, SDK_schema_conflicts);
+}

@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: Apache-2.0
+// The writers' side of a pipe, and its life. Nothing here waits but flush and shutdown.
+
+#include "libtrace/sdk/pipe.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "libtrace/sdk/hand_over.h"
+#include "libtrace/sdk/pipe_own.h"
+
+enum { SUB_BYTES_MIN = 64 * 1024, SHARED_SUB_BYTES = 512 * 1024 };
+
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static struct pipe *pipes;
+static struct pipe *shared;
+static unsigned numbers;
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&list_lock);
+    for (struct pipe *pipe = pipes; pipe; pipe = pipe->next)
+        pthread_mutex_lock(&pipe->lock);
+}
+
+static void after_fork_parent(void)
+{
+    for (struct pipe *pipe = pipes; pipe; pipe = pipe->next)
+        pthread_mutex_unlock(&pipe->lock);
+    pthread_mutex_unlock(&list_lock);
+}
+
+// What waits is the parent's to send. The child makes a ring of its own with its first record; the
+// exporter's connections are let go by whoever made them.
+static void child_forget(struct pipe *pipe)
+{
+    struct ring *ring = atomic_exchange(&pipe->ring, NULL);
+
+    ring_reader_free(pipe->reader);
+    pipe->reader = NULL;
+    ring_free(ring);
+    for (size_t i = 0; i < FLIGHTS; i++)
+        pipe->flights[i].state = FLIGHT_FREE;
+    atomic_store(&pipe->is_armed, false);
+    atomic_store(&pipe->queued, 0);
+    atomic_store(&pipe->in_flight, 0);
+    atomic_store(&pipe->next_tick_ns, 0);
+    pipe->flush_done = pipe->flush_wanted;
+    pipe->agent_look_ns = pipe->agent_gone_ns = 0;
+    pthread_mutex_init(&pipe->lock, NULL);
+    pthread_mutex_init(&pipe->run_lock, NULL);
+    pthread_cond_init(&pipe->flushed, NULL);
+}
+
+static void after_fork_child(void)
+{
+    hand_over_forget();
+    for (struct pipe *pipe = pipes; pipe; pipe = pipe->next)
+        child_forget(pipe);
+    pthread_mutex_init(&list_lock, NULL);
+}
+
+static void first_use(void)
+{
+    hand_over_path_read();
+    pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+static unsigned sub_count(void)
+{
+    const long cpus = sysconf(_SC_NPROCESSORS_CONF);
+    unsigned subs = 1;
+
+    while (subs < RING_SUBS_MAX && (long)subs < cpus)
+        subs *= 2;
+    return subs;
+}
+
+static size_t sub_bytes(const struct pipe *pipe, unsigned subs)
+{
+    size_t bytes = SUB_BYTES_MIN;
+
+    if (pipe->is_shared)
+        return SHARED_SUB_BYTES;
+    while (bytes * 2 * subs <= pipe->batch.max_queue_bytes && bytes < (32u << 20))
+        bytes *= 2;
+    return bytes;
+}
+
+// Table: what a scope's entry begins with is where its resource stands.
+static int64_t entry_put(struct ring *ring, struct str resource, struct str scope)
+{
+    struct bytes bytes = {.limit = RING_TABLE_BYTES};
+    int64_t at = ring_table_find(ring, resource);
+    uint32_t offset;
+
+    if (at < 0)
+        at = ring_table_add(ring, resource);
+    if (at < 0)
+        return at;
+    offset = (uint32_t)at;
+    bytes_add(&bytes, &offset, sizeof offset);
+    bytes_add_str(&bytes, scope);
+    at = bytes.is_failed ? -ENOSPC : ring_table_add(ring, bytes_str(&bytes));
+    bytes_done(&bytes);
+    return at;
+}
+
+// Under the lock. The entries known so far stand in the new ring where they stood in the old.
+static struct ring *ring_make(struct pipe *pipe)
+{
+    const unsigned subs = sub_count();
+    struct ring *ring = ring_new(subs, sub_bytes(pipe, subs), task_wake_fd(pipe->task));
+
+    for (size_t i = 0; ring && i < pipe->entry_count; i++) {
+        if (entry_put(ring, pipe->entries[i].resource, pipe->entries[i].scope) !=
+            pipe->entries[i].at) {
+            ring_free(ring);
+            ring = NULL;
+        }
+    }
+    if (ring)
+        atomic_store_explicit(&pipe->ring, ring, memory_order_release);
+    return ring;
+}
+
+static struct ring *ring_of(struct pipe *pipe)
+{
+    struct ring *ring = atomic_load_explicit(&pipe->ring, memory_order_acquire);
+    const int saved = errno;
+
+    if (ring)
+        return ring;
+    pthread_mutex_lock(&pipe->lock);
+    ring = atomic_load(&pipe->ring);
+    if (!ring)
+        ring = ring_make(pipe);
+    pthread_mutex_unlock(&pipe->lock);
+    errno = saved;
+    return ring;
+}
+
+static void defaults_fill(struct pipe *pipe)
+{
+    struct tl_batch_options *batch = &pipe->batch;
+
+    if (!batch->delay_ms)
+        batch->delay_ms = pipe->signal == TL_LOGS ? 1000 : 5000;
+    if (!batch->export_timeout_ms)
+        batch->export_timeout_ms = 30000;
+    pipe->queued_max = batch->max_queue_records;
+    if (!batch->max_batch_records)
+        batch->max_batch_records = 512;
+    if (batch->max_batch_records > BATCH_RECORDS_MAX)
+        batch->max_batch_records = BATCH_RECORDS_MAX;
+    if (pipe->queued_max && batch->max_batch_records > pipe->queued_max)
+        batch->max_batch_records = pipe->queued_max;
+    if (!batch->max_queue_bytes)
+        batch->max_queue_bytes = 2 << 20;
+}
+
+static struct pipe *pipe_make(const struct pipe_plan *plan, bool is_shared)
+{
+    const int saved = errno;
+    struct pipe *pipe = calloc(1, sizeof *pipe);
+
+    pthread_once(&once, first_use);
+    if (!pipe)
+        return NULL;
+    pipe->is_shared = is_shared;
+    pipe->signal = plan->signal;
+    pipe->exporter = plan->exporter;
+    pipe->has_exporter = !is_shared;
+    pipe->batch = plan->batch;
+    defaults_fill(pipe);
+    pthread_mutex_init(&pipe->lock, NULL);
+    pthread_mutex_init(&pipe->run_lock, NULL);
+    pthread_cond_init(&pipe->flushed, NULL);
+    for (size_t i = 0; i < FLIGHTS; i++)
+        pipe->flights[i].body.limit = REQUEST_BYTES_MAX;
+    pipe->task = task_new(&(struct task_plan){"throughline", pipe_run, pipe, pipe_watch});
+    if (!pipe->task) {
+        free(pipe);
+        errno = saved;
+        return NULL;
+    }
+    pthread_mutex_lock(&list_lock);
+    pipe->number = numbers++;
+    pipe->next = pipes;
+    pipes = pipe;
+    pthread_mutex_unlock(&list_lock);
+    errno = saved;
+    return pipe;
+}
+
+struct pipe *pipe_new(const struct pipe_plan *plan)
+{
+    struct pipe *pipe = pipe_make(plan, false);
+
+    if (!pipe && plan->exporter.free)
+        plan->exporter.free(plan->exporter.self);
+    return pipe;
+}
+
+static void shared_make(void)
+{
+    const struct pipe_plan plan = {.signal = TL_LOGS};
+
+    shared = pipe_make(&plan, true);
+}
+
+struct pipe *pipe_shared(void)
+{
+    static pthread_once_t made = PTHREAD_ONCE_INIT;
+
+    pthread_once(&made, shared_make);
+    return shared;
+}
+
+static bool text_keep(struct str *text)
+{
+    char *copy = malloc(text->len + 1);
+
+    if (!copy)
+        return false;
+    if (text->len)
+        memcpy(copy, text->at, text->len);
+    text->at = copy;
+    return true;
+}
+
+// Under the lock.
+static uint32_t entry_add(struct pipe *pipe, struct ring *ring, struct str resource,
+                          struct str scope)
+{
+    struct pipe_entry *entry = &pipe->entries[pipe->entry_count];
+    int64_t at;
+
+    for (size_t i = 0; i < pipe->entry_count; i++) {
+        if (str_equal(pipe->entries[i].resource, resource) &&
+            str_equal(pipe->entries[i].scope, scope))
+            return pipe->entries[i].at;
+    }
+    if (pipe->entry_count == ENTRIES_MAX || !text_keep(&resource))
+        return UINT32_MAX;
+    if (!text_keep(&scope)) {
+        free((char *)resource.at);
+        return UINT32_MAX;
+    }
+    at = entry_put(ring, resource, scope);
+    if (at < 0) {
+        free((char *)resource.at);
+        free((char *)scope.at);
+        return UINT32_MAX;
+    }
+    *entry = (struct pipe_entry){(uint32_t)at, resource, scope};
+    pipe->entry_count++;
+    return entry->at;
+}
+
+uint32_t pipe_entry(struct pipe *pipe, struct str resource, struct str scope)
+{
+    struct ring *ring = pipe ? ring_of(pipe) : NULL;
+    const int saved = errno;
+    uint32_t at;
+
+    if (!ring)
+        return UINT32_MAX;
+    pthread_mutex_lock(&pipe->lock);
+    at = entry_add(pipe, ring, resource, scope);
+    pthread_mutex_unlock(&pipe->lock);
+    errno = saved;
+    return at;
+}
+
+// The first to put something after the sender went to sleep tells it, and when.
+static void arm(struct pipe *pipe)
+{
+    const uint64_t now = clock_mono_ns();
+
+    if (atomic_exchange(&pipe->is_armed, true))
+        return;
+    atomic_store(&pipe->armed_ns, now);
+    task_start(pipe->task, now + pipe->batch.delay_ms * NS_PER_MS);
+}
+
+// Shared: a writer looks after the agent once a second; when there is none, the sender is started,
+// which goes on looking.
+static void agent_tick(struct pipe *pipe)
+{
+    const uint64_t now = clock_mono_ns();
+    uint64_t due = atomic_load_explicit(&pipe->next_tick_ns, memory_order_relaxed);
+    bool is_held = false;
+
+    if (now < due ||
+        !atomic_compare_exchange_strong(&pipe->next_tick_ns, &due, now + NS_PER_SECOND))
+        return;
+    if (pthread_mutex_trylock(&pipe->run_lock) != 0)
+        return;
+    is_held = pipe_agent_has(pipe);
+    pthread_mutex_unlock(&pipe->run_lock);
+    if (!is_held && !atomic_exchange(&pipe->is_armed, true))
+        task_start(pipe->task, now);
+}
+
+bool pipe_reserve(struct pipe *pipe, const struct ring_mark *mark, uint32_t len,
+                  struct ring_slot *out_slot)
+{
+    struct ring *ring = ring_of(pipe);
+
+    if (!ring || mark->entry == UINT32_MAX) {
+        signal_add(mark->signal, LOSS_NO_MEMORY, mark->count);
+        return false;
+    }
+    if (atomic_load_explicit(&pipe->is_shut, memory_order_relaxed)) {
+        signal_add(mark->signal, LOSS_UNDELIVERED, mark->count);
+        return false;
+    }
+    if (pipe->queued_max &&
+        atomic_fetch_add_explicit(&pipe->queued, 1, memory_order_relaxed) >= pipe->queued_max) {
+        atomic_fetch_sub_explicit(&pipe->queued, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&pipe->queue_full, mark->count, memory_order_relaxed);
+        signal_add(mark->signal, LOSS_QUEUE_FULL, mark->count);
+        return false;
+    }
+    if (ring_reserve(ring, mark, len, out_slot))
+        return true;
+    if (pipe->queued_max)
+        atomic_fetch_sub_explicit(&pipe->queued, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&pipe->queue_full, mark->count, memory_order_relaxed);
+    signal_add(mark->signal, LOSS_QUEUE_FULL, mark->count);
+    if (pipe->is_shared)
+        agent_tick(pipe);
+    return false;
+}
+
+void pipe_commit(struct pipe *pipe, const struct ring_slot *slot)
+{
+    struct ring *ring = atomic_load_explicit(&pipe->ring, memory_order_relaxed);
+
+    ring_commit(ring, slot);
+    if (pipe->is_shared) {
+        agent_tick(pipe);
+        return;
+    }
+    if (!atomic_load_explicit(&pipe->is_armed, memory_order_relaxed))
+        arm(pipe);
+    else if (pipe->queued_max && atomic_load_explicit(&pipe->queued, memory_order_relaxed) ==
+                                     pipe->batch.max_batch_records)
+        task_wake(pipe->task);
+}
+
+int pipe_flush(struct pipe *pipe, uint64_t timeout_ms)
+{
+    const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    const uint64_t until = clock_unix_ns() + timeout_ms * NS_PER_MS;
+    const struct timespec at = {(time_t)(until / NS_PER_SECOND), (long)(until % NS_PER_SECOND)};
+    const uint64_t failed = atomic_load(&pipe->failed);
+    uint64_t wanted;
+    bool is_done;
+
+    if (!atomic_load(&pipe->ring))
+        return 0;
+    pthread_mutex_lock(&pipe->lock);
+    wanted = ++pipe->flush_wanted;
+    pthread_mutex_unlock(&pipe->lock);
+    task_wake(pipe->task);
+    if (tl_loop_fd() >= 0)
+        pipe_run_here(pipe, deadline_ns);
+    pthread_mutex_lock(&pipe->lock);
+    while (pipe->flush_done < wanted &&
+           pthread_cond_timedwait(&pipe->flushed, &pipe->lock, &at) == 0)
+        ;
+    is_done = pipe->flush_done >= wanted;
+    pthread_mutex_unlock(&pipe->lock);
+    if (!is_done)
+        return -ETIMEDOUT;
+    if (pipe->has_exporter && pipe->exporter.flush) {
+        const uint64_t now = clock_mono_ns();
+        const int result = pipe->exporter.flush(
+            pipe->exporter.self, deadline_ns > now ? (deadline_ns - now) / NS_PER_MS : 0);
+
+        if (result)
+            return result;
+    }
+    return atomic_load(&pipe->failed) == failed ? 0 : -EIO;
+}
+
+int pipe_shutdown(struct pipe *pipe, uint64_t timeout_ms)
+{
+    const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    uint64_t now;
+    int result;
+
+    if (pipe->is_shared)
+        return pipe_flush(pipe, timeout_ms);
+    if (atomic_exchange(&pipe->is_shut, true))
+        return -EALREADY;
+    result = pipe_flush(pipe, timeout_ms);
+    now = clock_mono_ns();
+    if (pipe->exporter.shutdown)
+        pipe->exporter.shutdown(pipe->exporter.self,
+                                deadline_ns > now ? (deadline_ns - now) / NS_PER_MS : 0);
+    return result;
+}
+
+static void unlist(struct pipe *pipe)
+{
+    pthread_mutex_lock(&list_lock);
+    for (struct pipe **at = &pipes; *at; at = &(*at)->next) {
+        if (*at == pipe) {
+            *at = pipe->next;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&list_lock);
+}
+
+void pipe_free(struct pipe *pipe)
+{
+    if (!pipe || pipe->is_shared)
+        return;
+    atomic_store(&pipe->is_shut, true);
+    unlist(pipe);
+    // A sender that is stuck keeps what it uses.
+    if (!task_free(pipe->task, clock_mono_ns() + 2 * NS_PER_SECOND))
+        return;
+    if (pipe->exporter.free)
+        pipe->exporter.free(pipe->exporter.self);
+    ring_reader_free(pipe->reader);
+    ring_free(atomic_load(&pipe->ring));
+    for (size_t i = 0; i < FLIGHTS; i++)
+        bytes_done(&pipe->flights[i].body);
+    for (size_t i = 0; i < pipe->entry_count; i++) {
+        free((char *)pipe->entries[i].resource.at);
+        free((char *)pipe->entries[i].scope.at);
+    }
+    free(pipe->taken);
+    free(pipe);
+}
+
+static struct pipe_figures figures_of(struct pipe *pipe)
+{
+    const struct ring *ring = atomic_load(&pipe->ring);
+    const unsigned subs = sub_count();
+    struct pipe_figures figures = {
+        .exporter_type = pipe->has_exporter ? pipe->exporter.type : NULL,
+        .server_address = pipe->has_exporter ? pipe->exporter.server_address : NULL,
+        .server_port = pipe->has_exporter ? pipe->exporter.server_port : 0,
+        .signal = pipe->signal,
+        .queued_bytes = ring ? ring_waiting_bytes(ring) : 0,
+        .capacity_bytes = subs * sub_bytes(pipe, subs),
+        .processed = atomic_load(&pipe->processed),
+        .queue_full = atomic_load(&pipe->queue_full),
+        .exported = atomic_load(&pipe->exported),
+        .failed = atomic_load(&pipe->failed),
+        .in_flight = atomic_load(&pipe->in_flight),
+        .operations = atomic_load(&pipe->operations),
+        .operations_failed = atomic_load(&pipe->operations_failed),
+        .operation_ns = atomic_load(&pipe->operation_ns),
+        .number = pipe->number,
+    };
+
+    // A span of five attributes takes about 256 bytes.
+    figures.queued_records =
+        pipe->queued_max ? atomic_load(&pipe->queued) : figures.queued_bytes / 256;
+    figures.capacity_records = pipe->queued_max ? pipe->queued_max : figures.capacity_bytes / 256;
+    return figures;
+}
+
+void pipe_each(void (*visit)(void *self, const struct pipe_figures *figures), void *self)
+{
+    pthread_mutex_lock(&list_lock);
+    for (struct pipe *pipe = pipes; pipe; pipe = pipe->next) {
+        const struct pipe_figures figures = figures_of(pipe);
+
+        visit(self, &figures);
+    }
+    pthread_mutex_unlock(&list_lock);
+}

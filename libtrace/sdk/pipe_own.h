@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// A pipe from inside: pipe.c puts, pipe_send.c takes, pipe_request.c makes requests.
+
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "libtrace/base/bytes.h"
+#include "libtrace/base/clock.h"
+#include "libtrace/sdk/pipe.h"
+#include "libtrace/sdk/stats.h"
+#include "libtrace/sdk/task.h"
+
+enum {
+    ENTRIES_MAX = 1024,
+    BATCH_RECORDS_MAX = 8192,
+    FLIGHTS = 4,
+    REQUEST_BYTES_MAX = 64 << 20,
+    SIGNALS = 3,
+};
+
+// How long one request is tried before its records are given up and counted.
+#define PIPE_RETRY_NS (300 * NS_PER_SECOND)
+
+struct taken;
+
+struct pipe_entry {
+    uint32_t at; // in the ring's table
+    struct str resource;
+    struct str scope;
+};
+
+enum flight_state { FLIGHT_FREE, FLIGHT_WAITING, FLIGHT_SENT };
+
+// One request on its way. It owns its bytes, so the ring's room is given back at once.
+struct flight {
+    enum flight_state state;
+    enum tl_signal signal;
+    struct bytes body;
+    struct tl_request request;
+    unsigned attempt;
+    uint64_t due_ns;
+    uint64_t sent_ns;
+    uint64_t give_up_ns;
+};
+
+struct pipe {
+    bool is_shared;
+    enum tl_signal signal;
+    bool has_exporter;
+    struct tl_exporter_v1 exporter;
+    struct tl_batch_options batch;
+    unsigned number;
+    _Atomic(struct ring *) ring;
+    _Atomic bool is_shut;
+    _Atomic bool is_armed; // the sender knows that something waits
+    _Atomic uint64_t armed_ns;
+    _Atomic size_t queued; // records; kept only when they are limited
+    size_t queued_max;     // 0: bytes alone limit
+
+    pthread_mutex_t lock; // the fields from here to `task`, and making the ring
+    struct pipe_entry entries[ENTRIES_MAX];
+    size_t entry_count;
+    uint64_t flush_wanted;
+    uint64_t flush_done;
+    uint64_t flush_failed;
+    pthread_cond_t flushed;
+    struct task *task;
+
+    pthread_mutex_t run_lock; // the fields below: whoever sends
+    struct ring_reader *reader;
+    struct taken *taken; // pipe_request.c's
+    struct flight flights[FLIGHTS];
+    uint64_t agent_due_ns;  // shared: when to look for an agent again
+    uint64_t agent_gone_ns; // shared: since when there is none
+    uint64_t agent_look_ns;
+
+    _Atomic uint64_t processed;
+    _Atomic uint64_t queue_full;
+    _Atomic uint64_t exported;
+    _Atomic uint64_t failed;
+    _Atomic uint64_t in_flight;
+    _Atomic uint64_t operations;
+    _Atomic uint64_t operations_failed;
+    _Atomic uint64_t operation_ns;
+    _Atomic uint64_t next_tick_ns; // shared: when a writer looks after the agent again
+
+    struct pipe *next;
+};
+
+// Under run_lock. Reads at most the batch's records and makes one request a signal of them, into
+// free flights; returns how many records were read. With `is_partial` false nothing is taken unless
+// a whole batch waits.
+size_t pipe_batch_make(struct pipe *pipe, bool is_partial, uint64_t now_ns);
+
+// The task's work (struct task_plan).
+uint64_t pipe_run(void *self, uint64_t now_ns, bool may_wait);
+int pipe_watch(void *self);
+
+// Sends what waits while the caller waits: for a program without threads of ours.
+void pipe_run_here(struct pipe *pipe, uint64_t deadline_ns);
+
+// Shared: looks after the agent, at most once a second; true when an agent has the ring.
+bool pipe_agent_has(struct pipe *pipe);

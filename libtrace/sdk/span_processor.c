@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// The processors of ours: batch and ring are pipes, which the span's end knows and writes into
+// itself; simple sends each span by itself.
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "libtrace/base/clock.h"
+#include "libtrace/otlp/varint.h"
+#include "libtrace/sdk/pipe.h"
+#include "libtrace/sdk/resource.h"
+#include "libtrace/sdk/say.h"
+#include "libtrace/sdk/span.h"
+#include "libtrace/sdk/stats.h"
+
+static int batch_flush(void *self, uint64_t timeout_ms)
+{
+    return pipe_flush(self, timeout_ms);
+}
+
+static int batch_shutdown(void *self, uint64_t timeout_ms)
+{
+    return pipe_shutdown(self, timeout_ms);
+}
+
+static void batch_free(void *self)
+{
+    pipe_free(self);
+}
+
+struct pipe *span_processor_pipe(const struct tl_span_processor *processor)
+{
+    return processor->free == batch_free ? processor->self : NULL;
+}
+
+static struct tl_span_processor of_pipe(struct pipe *pipe, const char *type)
+{
+    struct tl_span_processor processor = {.type = type};
+
+    if (!pipe)
+        return processor;
+    processor.self = pipe;
+    processor.flush = batch_flush;
+    processor.shutdown = batch_shutdown;
+    processor.free = batch_free;
+    return processor;
+}
+
+struct tl_span_processor tl_span_processor_batch(const struct tl_exporter_v1 *exporter,
+                                                 const struct tl_batch_options *options)
+{
+    struct pipe_plan plan = {.signal = TL_TRACES};
+
+    if (!exporter)
+        return of_pipe(NULL, "batching_span_processor");
+    plan.exporter = *exporter;
+    if (options)
+        plan.batch = *options;
+    return of_pipe(pipe_new(&plan), "batching_span_processor");
+}
+
+struct tl_span_processor tl_span_processor_ring(void)
+{
+    return of_pipe(pipe_shared(), "ring_span_processor");
+}
+
+// One span at a time, on the thread that ends it (specification, "Simple processor").
+struct simple {
+    struct tl_exporter_v1 exporter;
+    pthread_mutex_t lock;
+    bool is_shut;
+};
+
+static size_t field_size(size_t len)
+{
+    return 1 + varint_size(len) + len;
+}
+
+// ExportTraceServiceRequest{resource_spans{resource, scope_spans{scope, span}}}.
+static bool request_write(struct bytes *out, const struct span *span)
+{
+    struct bytes group = {.limit = 64 * 1024};
+    const struct str scope = span->tracer->scope.encoded;
+    const size_t span_len = span_size(span);
+    const size_t scope_len = scope.len + field_size(span_len);
+    uint8_t *to;
+
+    resource_group_write(&group, span->tracer->provider->resource);
+    to = group.is_failed ? NULL : bytes_reserve(out, scope_len + group.len + 64);
+    if (to) {
+        *to++ = 1 << 3 | WIRE_BYTES;
+        to += varint_put(to, group.len + field_size(scope_len));
+        if (group.len)
+            memcpy(to, group.at, group.len);
+        to += group.len;
+        *to++ = 2 << 3 | WIRE_BYTES;
+        to += varint_put(to, scope_len);
+        if (scope.len)
+            memcpy(to, scope.at, scope.len);
+        to += scope.len;
+        *to++ = 2 << 3 | WIRE_BYTES;
+        to += varint_put(to, span_len);
+        to = span_put(to, span);
+        out->len = (size_t)(to - out->at);
+    }
+    bytes_done(&group);
+    return to != NULL;
+}
+
+static void simple_send(struct simple *simple, const struct bytes *request)
+{
+    const struct tl_request call = {
+        .signal = TL_TRACES,
+        .bytes = request->at,
+        .len = request->len,
+        .records = 1,
+        .deadline_ns = clock_mono_ns() + 30 * NS_PER_SECOND,
+    };
+    struct tl_answer answer = {.result = TL_RESULT_REFUSED};
+
+    pthread_mutex_lock(&simple->lock);
+    if (!simple->is_shut)
+        simple->exporter.send(simple->exporter.self, &call, &answer);
+    pthread_mutex_unlock(&simple->lock);
+    if (answer.result == TL_RESULT_DONE && answer.rejected == 0) {
+        signal_add(TL_TRACES, EXPORTED, 1);
+        return;
+    }
+    signal_add(TL_TRACES, LOSS_UNDELIVERED, 1);
+    say(TL_ERROR, "%s: a span dropped: %s", simple->exporter.type, answer.message);
+}
+
+static void simple_on_end(void *self, const struct tl_span *handle)
+{
+    const struct span *span = span_of(handle);
+    struct bytes request = {.limit = 4 * BODY_BYTES_MAX};
+
+    if (!(span->context.flags & TL_FLAG_SAMPLED))
+        return;
+    if (request_write(&request, span))
+        simple_send(self, &request);
+    else
+        signal_add(TL_TRACES, LOSS_NO_MEMORY, 1);
+    bytes_done(&request);
+}
+
+static int simple_flush(void *self, uint64_t timeout_ms)
+{
+    struct simple *simple = self;
+
+    return simple->exporter.flush ? simple->exporter.flush(simple->exporter.self, timeout_ms) : 0;
+}
+
+static int simple_shutdown(void *self, uint64_t timeout_ms)
+{
+    struct simple *simple = self;
+
+    pthread_mutex_lock(&simple->lock);
+    simple->is_shut = true;
+    pthread_mutex_unlock(&simple->lock);
+    return simple->exporter.shutdown ? simple->exporter.shutdown(simple->exporter.self, timeout_ms)
+                                     : 0;
+}
+
+static void simple_free(void *self)
+{
+    struct simple *simple = self;
+
+    if (simple->exporter.free)
+        simple->exporter.free(simple->exporter.self);
+    pthread_mutex_destroy(&simple->lock);
+    free(simple);
+}
+
+struct tl_span_processor tl_span_processor_simple(const struct tl_exporter_v1 *exporter)
+{
+    struct tl_span_processor processor = {.type = "simple_span_processor"};
+    struct simple *simple = exporter ? calloc(1, sizeof *simple) : NULL;
+
+    if (!simple) {
+        if (exporter && exporter->free)
+            exporter->free(exporter->self);
+        return processor;
+    }
+    simple->exporter = *exporter;
+    pthread_mutex_init(&simple->lock, NULL);
+    processor.self = simple;
+    processor.on_end = simple_on_end;
+    processor.flush = simple_flush;
+    processor.shutdown = simple_shutdown;
+    processor.free = simple_free;
+    return processor;
+}

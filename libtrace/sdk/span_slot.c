@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// Slots for spans: made by the slab, kept by the thread that ended one, passed between threads
+// through one list when a thread has too many. None is ever freed.
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include "libtrace/sdk/span.h"
+#include "libtrace/sdk/stats.h"
+#include "libtrace/sdk/thread.h"
+
+enum { SLAB_SPANS = 8, KEEP_MAX = 64 };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static struct span *others; // free, of no thread
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+static void after_fork_parent(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+static void after_fork_child(void)
+{
+    pthread_mutex_init(&lock, NULL);
+}
+
+static void first_use(void)
+{
+    pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+void span_lock_wait(struct span *span)
+{
+    unsigned tries = 0;
+
+    do {
+        // Whoever has it does a few hundred nanoseconds of work, or was put off its CPU in it.
+        if (++tries % 64 == 0)
+            sched_yield();
+        while (atomic_load_explicit(&span->lock, memory_order_relaxed) && ++tries % 64)
+            __builtin_ia32_pause();
+    } while (atomic_exchange_explicit(&span->lock, 1, memory_order_acquire));
+}
+
+// Under the lock.
+static struct span *slab_make(void)
+{
+    struct span *slab = aligned_alloc(64, SLAB_SPANS * sizeof *slab);
+
+    if (!slab)
+        return NULL;
+    memset(slab, 0, SLAB_SPANS * sizeof *slab);
+    for (int i = 0; i < SLAB_SPANS; i++) {
+        slab[i].body.limit = BODY_BYTES_MAX;
+        slab[i].message.limit = 4 * STATUS_BYTES_MAX;
+        slab[i].trace_state.limit = UINT16_MAX;
+        slab[i].next = i + 1 < SLAB_SPANS ? &slab[i + 1] : NULL;
+    }
+    return slab;
+}
+
+static struct span *slot_refill(void)
+{
+    const int saved = errno;
+    struct span *span;
+
+    pthread_once(&once, first_use);
+    pthread_mutex_lock(&lock);
+    if (!others)
+        others = slab_make();
+    span = others;
+    if (span)
+        others = span->next;
+    pthread_mutex_unlock(&lock);
+    errno = saved;
+    return span;
+}
+
+struct span *span_take(void)
+{
+    struct thread *thread = thread_get();
+    struct span *span = thread ? thread->kept : NULL;
+
+    if (span) {
+        thread->kept = span->next;
+        thread->kept_count--;
+        return span;
+    }
+    return slot_refill();
+}
+
+void span_open(struct span *span, enum span_state state)
+{
+    const uint32_t tag = atomic_load_explicit(&span->tag, memory_order_relaxed);
+
+    atomic_store_explicit(&span->tag, span_tag((uint16_t)((tag >> 8) + 1), state),
+                          memory_order_release);
+}
+
+void span_give(struct span *span)
+{
+    struct thread *thread = thread_block;
+
+    // One span with very much in it must not hold its memory for ever.
+    if (span->body.capacity > BODY_BYTES_KEPT)
+        bytes_done(&span->body);
+    if (thread && thread->kept_count < KEEP_MAX) {
+        span->next = thread->kept;
+        thread->kept = span;
+        thread->kept_count++;
+        return;
+    }
+    pthread_mutex_lock(&lock);
+    span->next = others;
+    others = span;
+    pthread_mutex_unlock(&lock);
+}
