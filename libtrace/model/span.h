@@ -71,12 +71,19 @@ struct scope {
     struct str schema_url;
 };
 
-// True when any byte is set: an all-zero id is invalid (W3C trace context 3.2.2).
+// True when any byte is set: an all-zero id is invalid (W3C trace context 3.2.2). By words: every
+// request that carries a context is asked.
 static inline bool id_is_valid(const uint8_t *id, size_t len)
 {
-    uint8_t any = 0;
+    uint64_t any = 0;
+    uint64_t word;
+    size_t i = 0;
 
-    for (size_t i = 0; i < len; i++)
+    for (; i + 8 <= len; i += 8) {
+        memcpy(&word, id + i, 8);
+        any |= word;
+    }
+    for (; i < len; i++)
         any |= id[i];
     return any != 0;
 }

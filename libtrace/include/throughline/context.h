@@ -59,7 +59,7 @@ TL_API bool tl_context_detach(struct tl_context_token token);
 // Baggage (specification 1.60, "Baggage"): name and value pairs that go with the request. At most
 // 180 entries and 8192 bytes together; what does not fit is left out whole and counted.
 struct tl_baggage_entry {
-    const char *name; // a token of RFC 9110
+    const char *name; // not empty; only a token of RFC 9110 leaves the process
     size_t name_len;
     const char *value; // UTF-8, as it is meant: encoding is done on the way out
     size_t value_len;
@@ -67,7 +67,8 @@ struct tl_baggage_entry {
     size_t metadata_len;
 };
 
-// Sets one, replaces one of that name.
+// Sets one, replaces one of that name. What cannot be is counted, and the result is a reference to
+// the context given.
 TL_API struct tl_context *tl_context_with_baggage(struct tl_context *context,
                                                   const struct tl_baggage_entry *entry);
 TL_API struct tl_context *tl_context_without_baggage(struct tl_context *context, const char *name);

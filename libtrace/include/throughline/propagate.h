@@ -67,10 +67,11 @@ TL_API void tl_propagator_unref(struct tl_propagator *propagator);
 // The fields it writes, ends with NULL: to clear a carrier that is used again.
 TL_API const char *const *tl_propagator_fields(const struct tl_propagator *propagator);
 
-// NULL for the propagator: the global one. NULL for the context: the current one.
+// NULL for the propagator: the global one. NULL for the context: the thread's current one.
 TL_API void tl_inject(struct tl_propagator *propagator, const struct tl_context *context,
                       tl_set_function *set, void *carrier);
-// A new reference, also when nothing was found (then to `context`).
+// A new reference, also when nothing was found (then to `context`). NULL for the context: the empty
+// one, so that a request without a context starts a new trace, whatever is current.
 TL_API struct tl_context *tl_extract(struct tl_propagator *propagator, struct tl_context *context,
                                      const struct tl_getter *getter, void *carrier);
 
@@ -85,11 +86,12 @@ TL_API bool tl_binary_read(const uint8_t *bytes, size_t len, struct tl_span_cont
 
 // Environment variables as carrier (specification, "Environment Variables as Context Propagation
 // Carriers"): TRACEPARENT, TRACESTATE, BAGGAGE and so on. `carrier` of the getter is an
-// environ-like array ("NAME=value", ends with NULL); NULL: this process's own. Reading only: what a
-// child gets is for tl_environment_new.
+// environ-like array ("NAME=value", ends with NULL); NULL: this process's own, which must not be
+// changed meanwhile (setenv(3)): read it when the program starts. Reading only: what a child gets is
+// for tl_environment_new. Others may see a process's environment: nothing secret belongs there.
 TL_API extern const struct tl_getter tl_environment_getter;
-// A copy of `environment` (NULL: this process's) with the context's variables set, one block for
-// execve(2); free with tl_environment_free. NULL without memory.
+// A copy of `environment` (NULL: this process's) with the context's variables set, and those of the
+// propagator that it does not set left out; one block for execve(2); free with tl_environment_free. NULL without memory.
 TL_API char **tl_environment_new(struct tl_propagator *propagator, const struct tl_context *context,
                                  char *const *environment);
 TL_API void tl_environment_free(char **environment);
