@@ -59,7 +59,7 @@ static void double_text(struct bytes *out, uint64_t bits)
     else if (isinf(number))
         bytes_add_str(out, number < 0 ? STR("\"-Infinity\"") : STR("\"Infinity\""));
     else
-        bytes_format(out, "%.17g", number);
+        json_number_write(out, number, 17);
 }
 
 static void number_text(struct bytes *out, enum field_type type, uint64_t value)

@@ -3,6 +3,8 @@
 
 #include "libtrace/otlp/json_text.h"
 
+#include <stdio.h>
+
 size_t utf8_sequence_len(struct str text)
 {
     const uint8_t *at = (const uint8_t *)text.at;
@@ -72,4 +74,23 @@ void json_text_write(struct bytes *out, struct str text)
         text = str_from(text, len ? len : 1);
     }
     bytes_add_byte(out, '"');
+}
+
+void json_number_write(struct bytes *out, double number, int digits)
+{
+    char text[64];
+    const int len = snprintf(text, sizeof text, "%.*g", digits, number);
+    bool was_number = true;
+
+    for (int i = 0; i < len && (size_t)len < sizeof text; i++) {
+        const char c = text[i];
+        const bool is_number = (c >= '0' && c <= '9') || c == '-' || c == '+' || c == 'e';
+
+        // A locale's point may be several bytes long.
+        if (is_number)
+            bytes_add_byte(out, (uint8_t)c);
+        else if (was_number)
+            bytes_add_byte(out, '.');
+        was_number = is_number;
+    }
 }

@@ -7,7 +7,10 @@
 #include <errno.h>
 
 #include "libtrace/otlp/json_text.h"
+#include "libtrace/otlp/json_token.h"
 #include "libtrace/otlp/varint.h"
+
+enum { NESTING_MAX = 16 };
 
 void otlp_status_write(enum otlp_encoding encoding, int code, struct str message, struct bytes *out)
 {
@@ -48,61 +51,135 @@ void otlp_response_write(enum signal signal, enum otlp_encoding encoding, uint64
     message_end(out, mark);
 }
 
-static bool read_pair(struct reader *reader, uint64_t *out_number, uint64_t *out_value,
-                      struct str *out_body)
-{
-    const uint64_t tag = varint_read(reader);
-
-    *out_number = tag >> 3;
-    *out_value = 0;
-    *out_body = (struct str){NULL, 0};
-    switch (tag & 7) {
-    case WIRE_VARINT:
-        *out_value = varint_read(reader);
-        break;
-    case WIRE_BYTES:
-        *out_body = reader_take(reader, varint_read(reader));
-        break;
-    case WIRE_FIXED64:
-        reader_take(reader, 8);
-        break;
-    case WIRE_FIXED32:
-        reader_take(reader, 4);
-        break;
-    default:
-        return false;
-    }
-    return !reader->is_failed;
-}
-
 int otlp_response_read(struct str wire, uint64_t *out_rejected, struct str *out_message,
                        struct why *why)
 {
     struct reader outer = reader_of(wire);
+    struct reader inner = {0};
     struct str message = {"", 0};
+    struct wire_field field;
     uint64_t rejected = 0;
-    uint64_t number;
-    uint64_t value;
-    struct str body;
 
-    while (outer.at < outer.end) {
-        struct reader inner;
-
-        if (!read_pair(&outer, &number, &value, &body))
-            return why_fail(why, -EBADMSG, "the response is malformed");
-        if (number != 1 || !body.at)
+    while (!inner.is_failed && wire_next(&outer, &field)) {
+        if (field.number != 1 || !field.body.at)
             continue;
-        inner = reader_of(body);
-        while (inner.at < inner.end) {
-            if (!read_pair(&inner, &number, &value, &body))
-                return why_fail(why, -EBADMSG, "the partial_success is malformed");
-            if (number == 1)
-                rejected = value;
-            if (number == 2 && body.at)
-                message = body;
+        inner = reader_of(field.body);
+        while (wire_next(&inner, &field)) {
+            if (field.number == 1)
+                rejected = field.value;
+            if (field.number == 2 && field.body.at)
+                message = field.body;
         }
     }
+    if (outer.is_failed || inner.is_failed)
+        return why_fail(why, -EBADMSG, "the response is malformed");
     *out_rejected = rejected;
     *out_message = message;
     return 0;
+}
+
+// "rejectedSpans" and its like: a 64-bit integer, so a string or a number.
+static uint64_t count_take(struct json_tokens *tokens)
+{
+    uint64_t count = 0;
+    struct str text;
+
+    switch (json_peek(tokens)) {
+    case JSON_STRING:
+        text = json_string_take(tokens);
+        break;
+    case JSON_NUMBER:
+        text = json_plain_take(tokens);
+        break;
+    default:
+        json_skip(tokens, NESTING_MAX);
+        return 0;
+    }
+    return str_to_u64(text, &count) ? count : 0;
+}
+
+static void text_take(struct json_tokens *tokens, struct bytes *out_message)
+{
+    if (json_peek(tokens) == JSON_STRING)
+        bytes_add_str(out_message, json_string_take(tokens));
+    else
+        json_skip(tokens, NESTING_MAX);
+}
+
+static uint64_t partial_success_take(struct json_tokens *tokens, struct bytes *out_message)
+{
+    bool is_first = true;
+    uint64_t rejected = 0;
+    struct str key;
+
+    while (json_next(tokens, &is_first, &key)) {
+        if (str_equal(key, STR("errorMessage")))
+            text_take(tokens, out_message);
+        else if (str_starts(key, STR("rejected")))
+            rejected = count_take(tokens);
+        else
+            json_skip(tokens, NESTING_MAX);
+    }
+    return rejected;
+}
+
+int otlp_response_read_json(struct str json, uint64_t *out_rejected, struct bytes *out_message,
+                            struct why *why)
+{
+    struct json_tokens tokens = json_tokens_of(json);
+    bool is_first = true;
+    uint64_t rejected = 0;
+    struct str key;
+    int failed = 0;
+
+    if (json_peek(&tokens) != JSON_OBJECT)
+        failed = why_fail(why, -EBADMSG, "the response is not an object");
+    while (!failed && json_next(&tokens, &is_first, &key)) {
+        if (str_equal(key, STR("partialSuccess")) && json_peek(&tokens) == JSON_OBJECT)
+            rejected = partial_success_take(&tokens, out_message);
+        else
+            json_skip(&tokens, NESTING_MAX);
+    }
+    if (!failed && tokens.problem)
+        failed = json_tokens_why(&tokens, why);
+    json_tokens_done(&tokens);
+    if (!failed)
+        *out_rejected = rejected;
+    return failed;
+}
+
+static int status_read_json(struct str json, struct bytes *out_message, struct why *why)
+{
+    struct json_tokens tokens = json_tokens_of(json);
+    bool is_first = true;
+    struct str key;
+    int failed = 0;
+
+    if (json_peek(&tokens) != JSON_OBJECT)
+        failed = why_fail(why, -EBADMSG, "the status is not an object");
+    while (!failed && json_next(&tokens, &is_first, &key)) {
+        if (str_equal(key, STR("message")))
+            text_take(&tokens, out_message);
+        else
+            json_skip(&tokens, NESTING_MAX);
+    }
+    if (!failed && tokens.problem)
+        failed = json_tokens_why(&tokens, why);
+    json_tokens_done(&tokens);
+    return failed;
+}
+
+int otlp_status_read(enum otlp_encoding encoding, struct str text, struct bytes *out_message,
+                     struct why *why)
+{
+    struct reader reader = reader_of(text);
+    struct wire_field field;
+
+    if (encoding == OTLP_JSON)
+        return status_read_json(text, out_message, why);
+    while (wire_next(&reader, &field)) {
+        if (field.number == 2 && field.body.at)
+            bytes_add_str(out_message, field.body);
+    }
+    return reader.is_failed ? why_fail(why, -EBADMSG, "the status is malformed") : 0;
 }

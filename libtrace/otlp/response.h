@@ -20,3 +20,11 @@ void otlp_response_write(enum signal signal, enum otlp_encoding encoding, uint64
 // Reads a protobuf response. out_message points into `wire`.
 int otlp_response_read(struct str wire, uint64_t *out_rejected, struct str *out_message,
                        struct why *why);
+
+// The same in JSON; the message is appended.
+int otlp_response_read_json(struct str json, uint64_t *out_rejected, struct bytes *out_message,
+                            struct why *why);
+
+// The message of a google.rpc.Status, appended.
+int otlp_status_read(enum otlp_encoding encoding, struct str text, struct bytes *out_message,
+                     struct why *why);

@@ -9,48 +9,14 @@
 
 enum { NESTING_MAX = 64 };
 
-struct token {
-    uint64_t number;
-    unsigned type;
-    uint64_t value;  // varint and fixed
-    struct str body; // WIRE_BYTES
-};
-
-static bool token_next(struct reader *reader, struct token *token)
-{
-    uint64_t tag;
-
-    if (reader->at >= reader->end)
-        return false;
-    tag = varint_read(reader);
-    *token = (struct token){.number = tag >> 3, .type = tag & 7};
-    switch (token->type) {
-    case WIRE_VARINT:
-        token->value = varint_read(reader);
-        break;
-    case WIRE_FIXED64:
-        token->value = reader_le64(reader);
-        break;
-    case WIRE_FIXED32:
-        token->value = reader_le32(reader);
-        break;
-    case WIRE_BYTES:
-        token->body = reader_take(reader, varint_read(reader));
-        break;
-    default:
-        reader->is_failed = true;
-    }
-    return !reader->is_failed;
-}
-
 // How many fields of that number a message has, so that a list is taken from the arena at once.
 static size_t count_of(struct str wire, uint64_t number)
 {
     struct reader reader = reader_of(wire);
-    struct token token;
+    struct wire_field token;
     size_t count = 0;
 
-    while (token_next(&reader, &token))
+    while (wire_next(&reader, &token))
         count += token.number == number && token.type == WIRE_BYTES;
     return count;
 }
@@ -61,10 +27,10 @@ static int attribute_read(struct str wire, struct arena *arena, unsigned depth,
                           struct attribute *out)
 {
     struct reader reader = reader_of(wire);
-    struct token token;
+    struct wire_field token;
     int failed = 0;
 
-    while (!failed && token_next(&reader, &token)) {
+    while (!failed && wire_next(&reader, &token)) {
         if (token.type != WIRE_BYTES)
             continue;
         if (token.number == 1)
@@ -80,7 +46,7 @@ static int attributes_read(struct str wire, uint64_t number, struct arena *arena
 {
     struct reader reader = reader_of(wire);
     const size_t count = count_of(wire, number);
-    struct token token;
+    struct wire_field token;
 
     *out = (struct attribute_list){0};
     if (depth > NESTING_MAX)
@@ -90,7 +56,7 @@ static int attributes_read(struct str wire, uint64_t number, struct arena *arena
     out->at = arena_take(arena, count * sizeof out->at[0]);
     if (!out->at)
         return -ENOMEM;
-    while (token_next(&reader, &token)) {
+    while (wire_next(&reader, &token)) {
         int failed;
 
         if (token.number != number || token.type != WIRE_BYTES)
@@ -106,7 +72,7 @@ static int array_read(struct str wire, struct arena *arena, unsigned depth, stru
 {
     struct reader reader = reader_of(wire);
     const size_t count = count_of(wire, 1);
-    struct token token;
+    struct wire_field token;
 
     *out = (struct value_list){0};
     if (depth > NESTING_MAX)
@@ -116,7 +82,7 @@ static int array_read(struct str wire, struct arena *arena, unsigned depth, stru
     out->at = arena_take(arena, count * sizeof out->at[0]);
     if (!out->at)
         return -ENOMEM;
-    while (token_next(&reader, &token)) {
+    while (wire_next(&reader, &token)) {
         int failed;
 
         if (token.number != 1 || token.type != WIRE_BYTES)
@@ -128,7 +94,7 @@ static int array_read(struct str wire, struct arena *arena, unsigned depth, stru
     return 0;
 }
 
-static int value_field(const struct token *token, struct arena *arena, unsigned depth,
+static int value_field(const struct wire_field *token, struct arena *arena, unsigned depth,
                        struct value *out)
 {
     switch (token->number) {
@@ -162,9 +128,9 @@ static int value_field(const struct token *token, struct arena *arena, unsigned 
 static int value_read(struct str wire, struct arena *arena, unsigned depth, struct value *out)
 {
     struct reader reader = reader_of(wire);
-    struct token token;
+    struct wire_field token;
 
-    while (token_next(&reader, &token)) {
+    while (wire_next(&reader, &token)) {
         const int failed = value_field(&token, arena, depth, out);
 
         if (failed)
@@ -183,9 +149,9 @@ static void id_read(struct str body, uint8_t *out_id, size_t len)
 static int event_read(struct str wire, struct arena *arena, struct span_event *out)
 {
     struct reader reader = reader_of(wire);
-    struct token token;
+    struct wire_field token;
 
-    while (token_next(&reader, &token)) {
+    while (wire_next(&reader, &token)) {
         if (token.number == 1)
             out->time_ns = token.value;
         else if (token.number == 2)
@@ -199,9 +165,9 @@ static int event_read(struct str wire, struct arena *arena, struct span_event *o
 static int link_read(struct str wire, struct arena *arena, struct span_link *out)
 {
     struct reader reader = reader_of(wire);
-    struct token token;
+    struct wire_field token;
 
-    while (token_next(&reader, &token)) {
+    while (wire_next(&reader, &token)) {
         if (token.number == 1)
             id_read(token.body, out->trace_id, TRACE_ID_BYTES);
         else if (token.number == 2)
@@ -219,9 +185,9 @@ static int link_read(struct str wire, struct arena *arena, struct span_link *out
 static int status_read(struct str wire, struct span *out)
 {
     struct reader reader = reader_of(wire);
-    struct token token;
+    struct wire_field token;
 
-    while (token_next(&reader, &token)) {
+    while (wire_next(&reader, &token)) {
         if (token.number == 2)
             out->status_message = token.body;
         else if (token.number == 3)
@@ -235,7 +201,7 @@ static int span_lists(struct str wire, struct arena *arena, struct span *span)
     const size_t events = count_of(wire, 11);
     const size_t links = count_of(wire, 13);
     struct reader reader = reader_of(wire);
-    struct token token;
+    struct wire_field token;
     int failed = attributes_read(wire, 9, arena, 0, &span->attributes);
 
     if (events)
@@ -244,7 +210,7 @@ static int span_lists(struct str wire, struct arena *arena, struct span *span)
         span->links = arena_take(arena, links * sizeof span->links[0]);
     if ((events && !span->events) || (links && !span->links))
         return -ENOMEM;
-    while (!failed && (events || links) && token_next(&reader, &token)) {
+    while (!failed && (events || links) && wire_next(&reader, &token)) {
         if (token.type != WIRE_BYTES)
             continue;
         if (token.number == 11)
@@ -255,7 +221,7 @@ static int span_lists(struct str wire, struct arena *arena, struct span *span)
     return failed;
 }
 
-static int span_field(const struct token *token, struct span *span)
+static int span_field(const struct wire_field *token, struct span *span)
 {
     switch (token->number) {
     case 1:
@@ -305,10 +271,10 @@ int span_read(struct str wire, struct arena *arena, struct span *out_span, struc
 {
     struct reader reader = reader_of(wire);
     struct span span = {0};
-    struct token token;
+    struct wire_field token;
     int failed = 0;
 
-    while (!failed && token_next(&reader, &token))
+    while (!failed && wire_next(&reader, &token))
         failed = span_field(&token, &span);
     if (!failed && reader.is_failed)
         failed = -EBADMSG;
@@ -325,10 +291,10 @@ int resource_read(struct str wire, struct arena *arena, struct resource *out_res
 {
     struct reader reader = reader_of(wire);
     struct resource resource = {.schema_url = {"", 0}};
-    struct token token;
+    struct wire_field token;
     int failed;
 
-    while (token_next(&reader, &token)) {
+    while (wire_next(&reader, &token)) {
         if (token.number == 2)
             resource.dropped_attributes = (uint32_t)token.value;
     }
@@ -343,10 +309,10 @@ int scope_read(struct str wire, struct arena *arena, struct scope *out_scope, st
 {
     struct reader reader = reader_of(wire);
     struct scope scope = {.schema_url = {"", 0}};
-    struct token token;
+    struct wire_field token;
     int failed;
 
-    while (token_next(&reader, &token)) {
+    while (wire_next(&reader, &token)) {
         if (token.number == 1)
             scope.name = token.body;
         else if (token.number == 2)

@@ -32,6 +32,42 @@ static inline uint64_t varint_read(struct reader *reader)
     return value;
 }
 
+// One field of a message as it comes.
+struct wire_field {
+    uint64_t number;
+    unsigned type;
+    uint64_t value;  // varint and fixed
+    struct str body; // WIRE_BYTES; else at is NULL
+};
+
+// False at the end and after a failure (reader->is_failed).
+static inline bool wire_next(struct reader *reader, struct wire_field *field)
+{
+    uint64_t tag;
+
+    if (reader->at >= reader->end)
+        return false;
+    tag = varint_read(reader);
+    *field = (struct wire_field){.number = tag >> 3, .type = tag & 7};
+    switch (field->type) {
+    case WIRE_VARINT:
+        field->value = varint_read(reader);
+        break;
+    case WIRE_FIXED64:
+        field->value = reader_le64(reader);
+        break;
+    case WIRE_FIXED32:
+        field->value = reader_le32(reader);
+        break;
+    case WIRE_BYTES:
+        field->body = reader_take(reader, varint_read(reader));
+        break;
+    default:
+        reader->is_failed = true;
+    }
+    return !reader->is_failed;
+}
+
 // Writes at `to` (ten bytes at most) and returns how many.
 static inline size_t varint_put(uint8_t *to, uint64_t value)
 {
