@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: Apache-2.0
+// libcurl's multi interface: a handle for each slot, kept for the next request in it.
+
+#include "exporters/http_client.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "exporters/curl_loop.h"
+#include "libtrace/base/bytes.h"
+#include "libtrace/base/clock.h"
+#include "libtrace/base/output.h"
+
+// Sockets beyond that many are not closed in a child of fork, only never used.
+enum { SOCKETS_MAX = 64, WAIT_MAX_S = 3600 };
+
+enum exchange_state { EXCHANGE_FREE, EXCHANGE_TAKEN, EXCHANGE_UNDER_WAY, EXCHANGE_ENDED };
+
+struct exchange {
+    struct http_client *client;
+    CURL *curl;
+    enum exchange_state state;
+    bool is_sent;
+    CURLcode code;
+    struct http_request request;
+    size_t piece; // the body has been read up to here
+    size_t offset;
+    struct bytes response;
+};
+
+struct http_client {
+    CURLM *multi;
+    struct curl_slist *headers;
+    struct curl_slist *gzip_headers; // the same and Content-Encoding
+    char *user_agent;
+    char *ca_file;
+    char *client_certificate_file;
+    char *client_key_file;
+    size_t upload_buffer_bytes;
+    struct curl_loop loop;
+    pid_t owner;
+    size_t ended;
+    size_t exchange_count;
+    struct exchange *exchanges;
+    size_t socket_count;
+    curl_socket_t sockets[SOCKETS_MAX];
+};
+
+static void curl_begin(void)
+{
+    // Thread-safe from libcurl 7.84 on; once for each copy of this code in the process.
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static size_t read_pieces(char *to, size_t size, size_t count, void *self)
+{
+    struct exchange *exchange = self;
+    const size_t room = size * count;
+    size_t filled = 0;
+
+    while (filled < room && exchange->piece < exchange->request.piece_count) {
+        const struct str left =
+            str_from(exchange->request.pieces[exchange->piece], exchange->offset);
+        const size_t step = left.len < room - filled ? left.len : room - filled;
+
+        if (step)
+            memcpy(to + filled, left.at, step);
+        filled += step;
+        exchange->offset += step;
+        if (step == left.len) {
+            exchange->piece++;
+            exchange->offset = 0;
+        }
+    }
+    return filled;
+}
+
+// libcurl rewinds when a kept connection turns out to be closed.
+static int rewind_pieces(void *self, curl_off_t offset, int origin)
+{
+    struct exchange *exchange = self;
+
+    if (offset != 0 || origin != SEEK_SET)
+        return CURL_SEEKFUNC_CANTSEEK;
+    exchange->piece = 0;
+    exchange->offset = 0;
+    return CURL_SEEKFUNC_OK;
+}
+
+static size_t keep_response(char *from, size_t size, size_t count, void *self)
+{
+    struct exchange *exchange = self;
+
+    bytes_add(&exchange->response, from, size * count);
+    return exchange->response.is_failed ? 0 : size * count;
+}
+
+static curl_socket_t socket_open(void *self, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct http_client *client = self;
+    const curl_socket_t fd =
+        socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+
+    (void)purpose;
+    if (fd >= 0 && client->socket_count < SOCKETS_MAX)
+        client->sockets[client->socket_count++] = fd;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+static int socket_close(void *self, curl_socket_t fd)
+{
+    struct http_client *client = self;
+
+    for (size_t i = 0; i < client->socket_count; i++) {
+        if (client->sockets[i] == fd) {
+            client->sockets[i] = client->sockets[--client->socket_count];
+            break;
+        }
+    }
+    return close(fd);
+}
+
+static void options_set(struct http_client *client, struct exchange *exchange)
+{
+    CURL *curl = exchange->curl;
+
+    curl_easy_setopt(curl, CURLOPT_PRIVATE, exchange);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "gzip");
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, client->user_agent);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep_response);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
+    curl_easy_setopt(curl, CURLOPT_READFUNCTION, read_pieces);
+    curl_easy_setopt(curl, CURLOPT_READDATA, exchange);
+    curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, rewind_pieces);
+    curl_easy_setopt(curl, CURLOPT_SEEKDATA, exchange);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, socket_open);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, client);
+    curl_easy_setopt(curl, CURLOPT_CLOSESOCKETFUNCTION, socket_close);
+    curl_easy_setopt(curl, CURLOPT_CLOSESOCKETDATA, client);
+    // A name that does not resolve must not hold up the end of the program.
+    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
+    if (client->upload_buffer_bytes)
+        curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, (long)client->upload_buffer_bytes);
+    if (client->ca_file)
+        curl_easy_setopt(curl, CURLOPT_CAINFO, client->ca_file);
+    if (client->client_certificate_file)
+        curl_easy_setopt(curl, CURLOPT_SSLCERT, client->client_certificate_file);
+    if (client->client_key_file)
+        curl_easy_setopt(curl, CURLOPT_SSLKEY, client->client_key_file);
+}
+
+static int handles_make(struct http_client *client)
+{
+    client->multi = curl_multi_init();
+    if (!client->multi)
+        return -ENOMEM;
+    curl_loop_attach(&client->loop, client->multi);
+    curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)client->exchange_count + 3);
+    for (size_t i = 0; i < client->exchange_count; i++) {
+        struct exchange *exchange = &client->exchanges[i];
+
+        exchange->client = client;
+        exchange->curl = curl_easy_init();
+        if (!exchange->curl)
+            return -ENOMEM;
+        options_set(client, exchange);
+    }
+    return 0;
+}
+
+static int header_add(struct curl_slist **list, const char *line)
+{
+    struct curl_slist *grown = curl_slist_append(*list, line);
+
+    if (!grown)
+        return -ENOMEM;
+    *list = grown;
+    return 0;
+}
+
+static int headers_make(struct http_client *client, const char *const *lines)
+{
+    int failed = 0;
+
+    for (; lines && *lines && !failed; lines++) {
+        failed = header_add(&client->headers, *lines);
+        if (!failed)
+            failed = header_add(&client->gzip_headers, *lines);
+    }
+    // Without this libcurl waits for a "100 Continue" before a large body.
+    if (!failed)
+        failed = header_add(&client->headers, "Expect:");
+    if (!failed)
+        failed = header_add(&client->gzip_headers, "Expect:");
+    return failed ? failed : header_add(&client->gzip_headers, "Content-Encoding: gzip");
+}
+
+static bool text_keep(char **out_copy, const char *text)
+{
+    *out_copy = text ? strdup(text) : NULL;
+    return !text || *out_copy;
+}
+
+static int file_check(const char *what, const char *path, struct why *why)
+{
+    if (path && access(path, R_OK) != 0)
+        return why_fail(why, -errno, "%s: %s: %s", what, path, strerrordesc_np(errno));
+    return 0;
+}
+
+static int files_check(const struct http_client_plan *plan, struct why *why)
+{
+    int failed = file_check("ca_file", plan->ca_file, why);
+
+    if (!failed)
+        failed = file_check("client_certificate_file", plan->client_certificate_file, why);
+    return failed ? failed : file_check("client_key_file", plan->client_key_file, why);
+}
+
+static int client_fill(struct http_client *client, const struct http_client_plan *plan)
+{
+    int failed;
+
+    client->exchanges = calloc(client->exchange_count, sizeof client->exchanges[0]);
+    if (!client->exchanges || !text_keep(&client->user_agent, plan->user_agent) ||
+        !text_keep(&client->ca_file, plan->ca_file) ||
+        !text_keep(&client->client_certificate_file, plan->client_certificate_file) ||
+        !text_keep(&client->client_key_file, plan->client_key_file))
+        return -ENOMEM;
+    for (size_t i = 0; i < client->exchange_count; i++)
+        client->exchanges[i].response.limit = plan->response_bytes_max;
+    failed = headers_make(client, plan->header_lines);
+    if (!failed)
+        failed = curl_loop_open(&client->loop);
+    return failed ? failed : handles_make(client);
+}
+
+struct http_client *http_client_new(const struct http_client_plan *plan, struct why *why)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct http_client *client;
+    int failed;
+
+    if (files_check(plan, why) != 0)
+        return NULL;
+    pthread_once(&once, curl_begin);
+    client = calloc(1, sizeof *client);
+    if (!client) {
+        why_fail(why, -ENOMEM, "out of memory");
+        return NULL;
+    }
+    client->exchange_count = plan->in_flight_max;
+    client->upload_buffer_bytes = plan->upload_buffer_bytes;
+    client->loop = (struct curl_loop){-1, -1, -1};
+    client->owner = getpid();
+    failed = client_fill(client, plan);
+    if (failed) {
+        why_fail(why, failed, "%s", strerrordesc_np(-failed));
+        http_client_free(client);
+        return NULL;
+    }
+    return client;
+}
+
+static void handles_free(struct http_client *client)
+{
+    struct sigpipe_hold hold;
+
+    // Of another process: taking them apart would say goodbye on connections that it still uses.
+    if (client->owner != getpid())
+        return;
+    sigpipe_hold(&hold);
+    for (size_t i = 0; client->exchanges && i < client->exchange_count; i++) {
+        struct exchange *exchange = &client->exchanges[i];
+
+        if (exchange->state == EXCHANGE_UNDER_WAY)
+            curl_multi_remove_handle(client->multi, exchange->curl);
+        curl_easy_cleanup(exchange->curl);
+    }
+    curl_multi_cleanup(client->multi);
+    sigpipe_release(&hold);
+}
+
+void http_client_free(struct http_client *client)
+{
+    if (!client)
+        return;
+    handles_free(client);
+    for (size_t i = 0; client->exchanges && i < client->exchange_count; i++)
+        bytes_done(&client->exchanges[i].response);
+    curl_loop_close(&client->loop);
+    curl_slist_free_all(client->headers);
+    curl_slist_free_all(client->gzip_headers);
+    free(client->user_agent);
+    free(client->ca_file);
+    free(client->client_certificate_file);
+    free(client->client_key_file);
+    free(client->exchanges);
+    free(client);
+}
+
+// In a child of fork: what the parent had under way is the parent's, and so are its connections,
+// its place in the epoll set and libcurl's handles, which are left as they are.
+static int start_anew(struct http_client *client)
+{
+    const int failed = curl_loop_renew(&client->loop);
+
+    if (failed)
+        return failed;
+    while (client->socket_count)
+        close(client->sockets[--client->socket_count]);
+    client->ended = 0;
+    for (size_t i = 0; i < client->exchange_count; i++)
+        client->exchanges[i].state = EXCHANGE_FREE;
+    client->owner = getpid();
+    return handles_make(client);
+}
+
+static bool is_ours(struct http_client *client)
+{
+    return client->owner == getpid() || start_anew(client) == 0;
+}
+
+int http_client_take(struct http_client *client)
+{
+    if (!is_ours(client))
+        return -EAGAIN;
+    for (size_t i = 0; i < client->exchange_count; i++) {
+        if (client->exchanges[i].state == EXCHANGE_FREE) {
+            client->exchanges[i].state = EXCHANGE_TAKEN;
+            return (int)i;
+        }
+    }
+    return -EAGAIN;
+}
+
+static void exchange_end(struct exchange *exchange, bool is_sent, CURLcode code)
+{
+    exchange->state = EXCHANGE_ENDED;
+    exchange->is_sent = is_sent;
+    exchange->code = code;
+    if (exchange->client->ended++ == 0)
+        curl_loop_hint(&exchange->client->loop, true);
+}
+
+static void gather_ended(struct http_client *client)
+{
+    int left;
+
+    for (;;) {
+        CURLMsg *message = curl_multi_info_read(client->multi, &left);
+        struct exchange *exchange = NULL;
+        CURL *curl;
+        CURLcode code;
+
+        if (!message)
+            break;
+        curl = message->easy_handle;
+        code = message->data.result;
+        curl_easy_getinfo(curl, CURLINFO_PRIVATE, &exchange);
+        curl_multi_remove_handle(client->multi, curl);
+        exchange_end(exchange, true, code);
+    }
+}
+
+void http_client_complete(struct http_client *client, size_t slot)
+{
+    exchange_end(&client->exchanges[slot], false, CURLE_OK);
+}
+
+static void body_set(struct exchange *exchange)
+{
+    const struct http_request *request = &exchange->request;
+    CURL *curl = exchange->curl;
+    curl_off_t len = 0;
+
+    if (!request->pieces) {
+        curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
+        return;
+    }
+    for (size_t i = 0; i < request->piece_count; i++)
+        len += (curl_off_t)request->pieces[i].len;
+    curl_easy_setopt(curl, CURLOPT_POST, 1L);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, NULL);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, len);
+}
+
+void http_client_begin(struct http_client *client, size_t slot, const struct http_request *request)
+{
+    struct exchange *exchange = &client->exchanges[slot];
+    struct sigpipe_hold hold;
+    int running;
+
+    exchange->request = *request;
+    exchange->piece = 0;
+    exchange->offset = 0;
+    exchange->response.len = 0;
+    exchange->response.is_failed = false;
+    body_set(exchange);
+    curl_easy_setopt(exchange->curl, CURLOPT_URL, request->url);
+    curl_easy_setopt(exchange->curl, CURLOPT_HTTPHEADER,
+                     request->is_gzip ? client->gzip_headers : client->headers);
+    curl_easy_setopt(exchange->curl, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
+    sigpipe_hold(&hold);
+    if (curl_multi_add_handle(client->multi, exchange->curl) != CURLM_OK) {
+        exchange_end(exchange, true, CURLE_FAILED_INIT);
+    } else {
+        exchange->state = EXCHANGE_UNDER_WAY;
+        // At once: the bytes leave while the caller prepares the next request.
+        curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    }
+    gather_ended(client);
+    sigpipe_release(&hold);
+}
+
+static bool code_is_hopeless(CURLcode code)
+{
+    return code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT ||
+           code == CURLE_NOT_BUILT_IN;
+}
+
+static void answer_fill(struct exchange *exchange, struct http_answer *out)
+{
+    curl_off_t wait_s = 0;
+    char *type = NULL;
+    long status = 0;
+
+    curl_easy_getinfo(exchange->curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(exchange->curl, CURLINFO_CONTENT_TYPE, &type);
+    curl_easy_getinfo(exchange->curl, CURLINFO_RETRY_AFTER, &wait_s);
+    out->status = (int)status;
+    out->is_too_large = exchange->response.is_failed;
+    out->is_hopeless = code_is_hopeless(exchange->code);
+    if (exchange->code != CURLE_OK)
+        out->problem = curl_easy_strerror(exchange->code);
+    // The type may have parameters behind it.
+    out->has_json = type && strncasecmp(type, "application/json", 16) == 0;
+    out->has_protobuf = type && strncasecmp(type, "application/x-protobuf", 22) == 0;
+    if (wait_s > 0)
+        out->wait_ms = (uint32_t)(wait_s > WAIT_MAX_S ? WAIT_MAX_S : wait_s) * 1000;
+    out->body = bytes_str(&exchange->response);
+}
+
+static bool ended_take(struct http_client *client, struct http_answer *out_answer)
+{
+    for (size_t i = 0; client->ended && i < client->exchange_count; i++) {
+        struct exchange *exchange = &client->exchanges[i];
+
+        if (exchange->state != EXCHANGE_ENDED)
+            continue;
+        *out_answer = (struct http_answer){.slot = i, .is_sent = exchange->is_sent};
+        if (exchange->is_sent)
+            answer_fill(exchange, out_answer);
+        exchange->state = EXCHANGE_FREE;
+        if (--client->ended == 0)
+            curl_loop_hint(&client->loop, false);
+        return true;
+    }
+    return false;
+}
+
+bool http_client_next(struct http_client *client, uint32_t wait_ms, struct http_answer *out_answer)
+{
+    const uint64_t wait_ns = (wait_ms > INT32_MAX ? INT32_MAX : wait_ms) * NS_PER_MS;
+    const uint64_t deadline_ns = clock_mono_ns() + wait_ns;
+    struct sigpipe_hold hold;
+    bool has_more = true;
+
+    if (!is_ours(client))
+        return false;
+    sigpipe_hold(&hold);
+    while (!client->ended && has_more) {
+        has_more = curl_loop_run(&client->loop, client->multi, deadline_ns);
+        gather_ended(client);
+    }
+    sigpipe_release(&hold);
+    return ended_take(client, out_answer);
+}
+
+int http_client_fd(const struct http_client *client)
+{
+    return client->loop.epoll_fd;
+}
