@@ -40,13 +40,14 @@ struct tl_exporter_v1 {
     void *self;
 
     // Sends one request and waits for the answer, at most until its deadline. Never called from two
-    // threads at once.
+    // threads at once, nor while something that `begin` started has not come back.
     void (*send)(void *self, const struct tl_request *request, struct tl_answer *out_answer);
 
     // For those who can have several requests under way at once; may be NULL, all three together.
     // `begin` starts one: 0, or -EAGAIN when as many as may be are under way. `next` gives an ended
     // one back, waiting at most that long; false: none. `fd` is readable when `next` has something
-    // to do, and never changes. None of them is called from two threads at once.
+    // to do, and never changes. None of them is called from two threads at once. In a child of fork
+    // what the parent began does not come back: it is the parent's.
     int (*begin)(void *self, const struct tl_request *request, void *ticket);
     bool (*next)(void *self, uint32_t wait_ms, void **out_ticket, struct tl_answer *out_answer);
     int (*fd)(void *self);
@@ -84,8 +85,10 @@ struct tl_otlp_options {
     uint32_t max_in_flight;      // requests under way at once, 4
 };
 
-// The name by which a module is found: `throughline_module_v1` in libthroughline-http.so.1 and so
-// on, or handed over with tl_module_add by those who link it statically.
+// A module: libthroughline-http.so.1 and its like, looked for in the folder of libthroughline.so.1
+// and then where the dynamic linker looks. It exports `const struct tl_module_v1
+// *throughline_module_v1(void)` and nothing else. Those who link it statically hand
+// it over with tl_module_add.
 struct tl_module_v1 {
     size_t size;
     const char *name; // "http", "grpc", "yaml", "prometheus"
@@ -106,6 +109,10 @@ struct tl_module_v1 {
 
 // For static linking: makes a module known, once, before tl_init.
 TL_API void tl_module_add(const struct tl_module_v1 *module);
+// What the archives libthroughline-http.a and libthroughline-grpc.a have for it; not in
+// libthroughline.
+TL_API const struct tl_module_v1 *tl_module_http(void);
+TL_API const struct tl_module_v1 *tl_module_grpc(void);
 
 // Ready-made ones. Each fills *out_exporter: 0 or -errno with a reason (NULL allowed). What they
 // hold goes with the exporter's own free.
