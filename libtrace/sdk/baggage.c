@@ -250,7 +250,7 @@ static bool member_read(struct str member, struct tl_baggage_entry *out_entry)
         if (c != '%' && c != ' ' && c != '"' && c != '\\' && !is_octet(c))
             return false;
     }
-    *out_entry = (struct tl_baggage_entry){name.at,  name.len,    value.at,
+    *out_entry = (struct tl_baggage_entry){name.at,   name.len,    value.at,
                                            value.len, metadata.at, metadata.len};
     return true;
 }

@@ -15,8 +15,8 @@
 #include "libtrace/sdk/thread.h"
 
 static const struct propagate_format *const formats[] = {
-    &w3c_format, &baggage_format, &b3_format, &b3_multi_format, &jaeger_format, &ot_format,
-    &xray_format,
+    &w3c_format,    &baggage_format, &b3_format,   &b3_multi_format,
+    &jaeger_format, &ot_format,      &xray_format,
 };
 
 enum { FORMATS = sizeof formats / sizeof formats[0], NAME_SAID_MAX = 64 };

@@ -71,8 +71,7 @@ static struct tl_context *extract(struct tl_context *context, const struct tl_ge
     bool is_debug = false;
     struct str text;
 
-    if ((field_get(getter, carrier, STR("b3"), &text) &&
-         single_read(text, &identity, &is_debug)) ||
+    if ((field_get(getter, carrier, STR("b3"), &text) && single_read(text, &identity, &is_debug)) ||
         multi_read(getter, carrier, &identity, &is_debug))
         return context_with_read(context, &identity, is_debug);
     return tl_context_ref(context);

@@ -26,8 +26,7 @@ bool id_read_padded(struct str text, uint8_t *out_id, size_t len)
 struct tl_context *context_with_read(struct tl_context *context,
                                      const struct tl_span_context *identity, bool is_debug)
 {
-    struct tl_context *made =
-        tl_span_context_is_valid(identity) ? context_derive(context) : NULL;
+    struct tl_context *made = tl_span_context_is_valid(identity) ? context_derive(context) : NULL;
 
     if (!made)
         return tl_context_ref(context);
@@ -58,8 +57,8 @@ static void key_visit(void *self, const char *key, size_t key_len)
         return;
     if (reading->is_encoded && value.len <= sizeof decoded)
         value = (struct str){decoded, percent_decode(decoded, value)};
-    made = baggage_with(reading->baggage,
-                        &(struct tl_baggage_entry){name.at, name.len, value.at, value.len, NULL, 0});
+    made = baggage_with(reading->baggage, &(struct tl_baggage_entry){name.at, name.len, value.at,
+                                                                     value.len, NULL, 0});
     if (!made)
         return;
     baggage_unref(reading->baggage);

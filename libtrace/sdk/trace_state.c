@@ -57,7 +57,8 @@ static size_t member_len(struct str text)
     // Blanks behind the value are not its own, and only they may stand before the comma.
     while (has_class(text, at, BLANK))
         at++;
-    if (end == value || end - value > TRACE_STATE_VALUE_MAX || (at < text.len && text.at[at] != ','))
+    if (end == value || end - value > TRACE_STATE_VALUE_MAX ||
+        (at < text.len && text.at[at] != ','))
         return 0;
     return end;
 }

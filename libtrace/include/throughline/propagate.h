@@ -87,11 +87,12 @@ TL_API bool tl_binary_read(const uint8_t *bytes, size_t len, struct tl_span_cont
 // Environment variables as carrier (specification, "Environment Variables as Context Propagation
 // Carriers"): TRACEPARENT, TRACESTATE, BAGGAGE and so on. `carrier` of the getter is an
 // environ-like array ("NAME=value", ends with NULL); NULL: this process's own, which must not be
-// changed meanwhile (setenv(3)): read it when the program starts. Reading only: what a child gets is
-// for tl_environment_new. Others may see a process's environment: nothing secret belongs there.
+// changed meanwhile (setenv(3)): read it when the program starts. Reading only: what a child gets
+// is for tl_environment_new. Others may see a process's environment: nothing secret belongs there.
 TL_API extern const struct tl_getter tl_environment_getter;
 // A copy of `environment` (NULL: this process's) with the context's variables set, and those of the
-// propagator that it does not set left out; one block for execve(2); free with tl_environment_free. NULL without memory.
+// propagator that it does not set left out; one block for execve(2); free with tl_environment_free.
+// NULL without memory.
 TL_API char **tl_environment_new(struct tl_propagator *propagator, const struct tl_context *context,
                                  char *const *environment);
 TL_API void tl_environment_free(char **environment);
