@@ -55,11 +55,6 @@ void global_ensure(void)
         pthread_once(&once, make_all);
 }
 
-void tl_init(void)
-{
-    global_ensure();
-}
-
 void global_default_tracer_provider(struct tl_tracer_provider *provider)
 {
     atomic_store(&own_tracers, provider);
@@ -104,6 +99,12 @@ struct tl_tracer *tracer_default(void)
     return now;
 }
 
+void tl_init(void)
+{
+    global_ensure();
+    tracer_default();
+}
+
 struct tl_meter_provider *tl_meter_provider_global(void)
 {
     struct tl_meter_provider *set = atomic_load(&meters);
@@ -132,6 +133,23 @@ struct tl_logger_provider *tl_logger_provider_global(void)
 void tl_logger_provider_global_set(struct tl_logger_provider *provider)
 {
     atomic_store(&loggers, provider);
+}
+
+int tl_flush(uint64_t timeout_ms)
+{
+    return tl_tracer_provider_flush(atomic_load(&own_tracers), timeout_ms);
+}
+
+int tl_shutdown(uint64_t timeout_ms)
+{
+    return tl_tracer_provider_shutdown(atomic_load(&own_tracers), timeout_ms);
+}
+
+// When the program leaves main or calls exit(3).
+__attribute__((destructor)) static void at_exit(void)
+{
+    if (atomic_load(&is_made))
+        tl_shutdown(1000);
 }
 
 uint64_t tl_dropped(enum tl_signal signal)

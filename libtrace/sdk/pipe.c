@@ -126,6 +126,25 @@ static struct ring *ring_make(struct pipe *pipe)
     return ring;
 }
 
+// Shared: a writer looks after the agent once a second; when there is none, the sender is started,
+// which goes on looking.
+static void agent_tick(struct pipe *pipe)
+{
+    const uint64_t now = clock_read_ns(CLOCK_MONOTONIC_COARSE);
+    uint64_t due = atomic_load_explicit(&pipe->next_tick_ns, memory_order_relaxed);
+    bool is_held = false;
+
+    if (now < due ||
+        !atomic_compare_exchange_strong(&pipe->next_tick_ns, &due, now + NS_PER_SECOND))
+        return;
+    if (pthread_mutex_trylock(&pipe->run_lock) != 0)
+        return;
+    is_held = pipe_agent_has(pipe);
+    pthread_mutex_unlock(&pipe->run_lock);
+    if (!is_held && !atomic_exchange(&pipe->is_armed, true))
+        task_start(pipe->task, now);
+}
+
 static struct ring *ring_of(struct pipe *pipe)
 {
     struct ring *ring = atomic_load_explicit(&pipe->ring, memory_order_acquire);
@@ -138,6 +157,9 @@ static struct ring *ring_of(struct pipe *pipe)
     if (!ring)
         ring = ring_make(pipe);
     pthread_mutex_unlock(&pipe->lock);
+    // At once: the agent must know that this program reports by itself.
+    if (ring && pipe->is_shared)
+        agent_tick(pipe);
     errno = saved;
     return ring;
 }
@@ -286,25 +308,6 @@ static void arm(struct pipe *pipe)
     task_start(pipe->task, now + pipe->batch.delay_ms * NS_PER_MS);
 }
 
-// Shared: a writer looks after the agent once a second; when there is none, the sender is started,
-// which goes on looking.
-static void agent_tick(struct pipe *pipe)
-{
-    const uint64_t now = clock_mono_ns();
-    uint64_t due = atomic_load_explicit(&pipe->next_tick_ns, memory_order_relaxed);
-    bool is_held = false;
-
-    if (now < due ||
-        !atomic_compare_exchange_strong(&pipe->next_tick_ns, &due, now + NS_PER_SECOND))
-        return;
-    if (pthread_mutex_trylock(&pipe->run_lock) != 0)
-        return;
-    is_held = pipe_agent_has(pipe);
-    pthread_mutex_unlock(&pipe->run_lock);
-    if (!is_held && !atomic_exchange(&pipe->is_armed, true))
-        task_start(pipe->task, now);
-}
-
 bool pipe_reserve(struct pipe *pipe, const struct ring_mark *mark, uint32_t len,
                   struct ring_slot *out_slot)
 {
@@ -427,6 +430,7 @@ void pipe_free(struct pipe *pipe)
     // A sender that is stuck keeps what it uses.
     if (!task_free(pipe->task, clock_mono_ns() + 2 * NS_PER_SECOND))
         return;
+    pipe_give_up(pipe);
     if (pipe->exporter.free)
         pipe->exporter.free(pipe->exporter.self);
     ring_reader_free(pipe->reader);

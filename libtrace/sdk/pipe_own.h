@@ -101,5 +101,8 @@ int pipe_watch(void *self);
 // Sends what waits while the caller waits: for a program without threads of ours.
 void pipe_run_here(struct pipe *pipe, uint64_t deadline_ns);
 
+// The task is gone: what waits and what is on its way is given up and counted.
+void pipe_give_up(struct pipe *pipe);
+
 // Shared: looks after the agent, at most once a second; true when an agent has the ring.
 bool pipe_agent_has(struct pipe *pipe);

@@ -44,8 +44,7 @@ static void answer_take(struct pipe *pipe, struct flight *flight, const struct t
         return;
     }
     atomic_fetch_add(&pipe->operations_failed, 1);
-    if (answer->result == TL_RESULT_REFUSED || now >= flight->give_up_ns ||
-        atomic_load(&pipe->is_shut)) {
+    if (answer->result == TL_RESULT_REFUSED || now >= flight->give_up_ns) {
         say(TL_ERROR, "%s: %zu records dropped: %s", pipe->exporter.type, flight->request.records,
             answer->message);
         flight_end(pipe, flight, 0, false);
@@ -315,4 +314,24 @@ void pipe_run_here(struct pipe *pipe, uint64_t deadline_ns)
             clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
         }
     }
+}
+
+static void undelivered_count(void *self, const struct ring_record *record)
+{
+    struct pipe *pipe = self;
+
+    atomic_fetch_add(&pipe->failed, record->mark.count);
+    signal_add(record->mark.signal, LOSS_UNDELIVERED, record->mark.count);
+}
+
+void pipe_give_up(struct pipe *pipe)
+{
+    for (size_t i = 0; i < FLIGHTS; i++) {
+        if (pipe->flights[i].state != FLIGHT_FREE)
+            flight_end(pipe, &pipe->flights[i], 0, false);
+    }
+    if (!ready_to_read(pipe))
+        return;
+    ring_reader_limit(pipe->reader, 0);
+    ring_reader_read(pipe->reader, SIZE_MAX, true, undelivered_count, pipe);
 }
