@@ -119,6 +119,18 @@ static size_t text_len(const char *text, size_t len)
     return out;
 }
 
+bool text_is_valid(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len;) {
+        const size_t step = character_len((const uint8_t *)text + i, len - i);
+
+        if (!step)
+            return false;
+        i += step;
+    }
+    return true;
+}
+
 size_t text_cut(const char *text, size_t len, size_t most)
 {
     if (len <= most)

@@ -43,3 +43,6 @@ size_t text_cut(const char *text, size_t len, size_t most);
 
 // Copies to `to` (room for 3 * len), with U+FFFD for each bad byte; returns how many bytes.
 size_t text_copy(uint8_t *to, const char *text, size_t len);
+
+// Whether every byte belongs to a character (RFC 3629 4).
+bool text_is_valid(const char *text, size_t len);
