@@ -75,7 +75,7 @@ static int body_make(struct otlp_http_client *self, struct outgoing *outgoing,
         outgoing->changed.is_failed = false;
         outgoing->changed.limit = self->request_bytes_max;
         failed = otlp_wire_to_json(request->signal, body, &outgoing->changed, why);
-        if (!failed && outgoing->changed.is_failed)
+        if (outgoing->changed.is_failed)
             failed = why_fail(why, -E2BIG, "as JSON the request has more than %llu bytes",
                               (unsigned long long)self->request_bytes_max);
         body = bytes_str(&outgoing->changed);

@@ -50,7 +50,8 @@ static void file_send(void *self_, const struct tl_request *request, struct tl_a
     failed = otlp_wire_to_json((enum signal)request->signal, wire, &self->line, &why);
     bytes_add_byte(&self->line, '\n');
     if (failed || self->line.is_failed) {
-        refuse(out_answer, "as JSON: ", failed ? why.text : "larger than the limit, or no memory");
+        refuse(out_answer, "as JSON: ",
+               self->line.is_failed ? "larger than the limit, or no memory" : why.text);
         return;
     }
     // A failed write may have left half a line: it is given up, not repeated.
