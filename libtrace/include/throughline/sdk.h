@@ -66,6 +66,7 @@ struct tl_sampling_result {
     const char *trace_state;
     size_t trace_state_len;
     char trace_state_room[512];
+    struct tl_attribute attribute_room[16]; // where `attributes` may point to
 };
 
 struct tl_sampler_functions {
