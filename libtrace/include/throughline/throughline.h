@@ -32,3 +32,7 @@ TL_API uint64_t tl_dropped(enum tl_signal signal);
 TL_API const char *tl_version(void);
 
 TL_END
+
+#ifdef TL_WEAK
+#include <throughline/weak.h>
+#endif
