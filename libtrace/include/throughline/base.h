@@ -84,6 +84,7 @@ struct tl_attribute {
     struct tl_value value;
 };
 
+// Attributes in place: TL_STR("http.route", "/orders/{id}"), TL_INT("retries", 2).
 #define TL_STR(key, text) tl_attribute_string((key), (text))
 #define TL_STR_N(key, text, len) tl_attribute_string_n((key), (text), (len))
 #define TL_INT(key, value) tl_attribute_int((key), (int64_t)(value))
@@ -113,6 +114,7 @@ static inline struct tl_attribute tl_attribute_of(const char *key, enum tl_type 
     return attribute;
 }
 
+// A text of `len` bytes; NULL: an empty text.
 static inline struct tl_attribute tl_attribute_string_n(const char *key, const char *text,
                                                         size_t len)
 {
@@ -122,11 +124,13 @@ static inline struct tl_attribute tl_attribute_string_n(const char *key, const c
     return attribute;
 }
 
+// A text that ends with a NUL.
 static inline struct tl_attribute tl_attribute_string(const char *key, const char *text)
 {
     return tl_attribute_string_n(key, text, text ? strlen(text) : 0);
 }
 
+// A signed integer.
 static inline struct tl_attribute tl_attribute_int(const char *key, int64_t value)
 {
     struct tl_attribute attribute = tl_attribute_of(key, TL_TYPE_INT, 0);
@@ -135,6 +139,7 @@ static inline struct tl_attribute tl_attribute_int(const char *key, int64_t valu
     return attribute;
 }
 
+// True or false.
 static inline struct tl_attribute tl_attribute_bool(const char *key, bool value)
 {
     struct tl_attribute attribute = tl_attribute_of(key, TL_TYPE_BOOL, 0);
@@ -144,6 +149,7 @@ static inline struct tl_attribute tl_attribute_bool(const char *key, bool value)
     return attribute;
 }
 
+// A number of double precision.
 static inline struct tl_attribute tl_attribute_double(const char *key, double value)
 {
     struct tl_attribute attribute = tl_attribute_of(key, TL_TYPE_DOUBLE, 0);
@@ -152,6 +158,8 @@ static inline struct tl_attribute tl_attribute_double(const char *key, double va
     return attribute;
 }
 
+// Bytes or a list: `at` points to `count` elements of what `type` says and must stay until the call
+// that the attribute is given to.
 static inline struct tl_attribute tl_attribute_list(const char *key, enum tl_type type,
                                                     const void *at, size_t count)
 {

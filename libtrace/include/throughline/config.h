@@ -28,6 +28,7 @@ TL_API struct tl_config *tl_config_parse_file(const char *path, char out_why[512
 TL_API struct tl_config *tl_config_parse(const char *text, size_t len, char out_why[512]);
 TL_API void tl_config_free(struct tl_config *config);
 
+// Nodes of the model; they live as long as it.
 TL_API const struct tl_config_node *tl_config_root(const struct tl_config *config);
 // Each takes NULL and answers "nothing": NULL, 0, false.
 TL_API enum tl_config_kind tl_config_kind(const struct tl_config_node *node);

@@ -15,6 +15,7 @@ TL_BEGIN
 struct tl_context;
 struct tl_span;
 
+// One more reference, and one less.
 TL_API struct tl_context *tl_context_ref(struct tl_context *context);
 TL_API void tl_context_unref(struct tl_context *context);
 

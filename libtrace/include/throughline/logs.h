@@ -16,6 +16,8 @@ struct tl_logger_provider;
 TL_API struct tl_logger *tl_logger_get(struct tl_logger_provider *provider,
                                        const struct tl_scope *scope);
 
+// Records of the default provider. Setting leaves it the caller's; NULL puts the one made from
+// OTEL_* back.
 TL_API struct tl_logger_provider *tl_logger_provider_global(void);
 TL_API void tl_logger_provider_global_set(struct tl_logger_provider *provider);
 
@@ -46,6 +48,7 @@ struct tl_log_record {
     const struct tl_exception *exception; // its exception.* attributes yield to `attributes`
 };
 
+// A text as a body; it must stay until the record was emitted.
 #define TL_BODY(text) tl_body((text))
 static inline struct tl_value tl_body(const char *text)
 {

@@ -22,6 +22,8 @@ struct tl_callback;
 TL_API struct tl_meter *tl_meter_get(struct tl_meter_provider *provider,
                                      const struct tl_scope *scope);
 
+// Metrics of the default provider. Setting leaves it the caller's; NULL puts the one made from
+// OTEL_* back.
 TL_API struct tl_meter_provider *tl_meter_provider_global(void);
 TL_API void tl_meter_provider_global_set(struct tl_meter_provider *provider);
 

@@ -77,6 +77,7 @@ struct tl_sampler_functions {
     const char *description;
     void (*free)(void *self);
 };
+// A sampler of the caller's. NULL without memory.
 TL_API struct tl_sampler *tl_sampler_custom(const struct tl_sampler_functions *functions);
 TL_API void tl_sampler_unref(struct tl_sampler *sampler);
 TL_API struct tl_sampler *tl_sampler_ref(struct tl_sampler *sampler);
@@ -85,6 +86,7 @@ TL_API const char *tl_sampler_description(const struct tl_sampler *sampler);
 TL_API void tl_sampler_ask(struct tl_sampler *sampler, const struct tl_sampling *sampling,
                            struct tl_sampling_result *out_result);
 
+// Every span, and none.
 TL_API struct tl_sampler *tl_sampler_always_on(void);
 TL_API struct tl_sampler *tl_sampler_always_off(void);
 // 0 to 1, by the 56 random bits of the trace id (or tracestate's rv); writes ot=th.
@@ -212,6 +214,7 @@ struct tl_tracer_provider_options {
     bool (*is_enabled)(void *self, const struct tl_scope *scope);
     void *is_enabled_self;
 };
+// A provider of those parts. NULL without memory.
 TL_API struct tl_tracer_provider *
 tl_tracer_provider_new(const struct tl_tracer_provider_options *options);
 // 0, -ETIMEDOUT or -EIO. After shutdown spans record nothing; a second shutdown is -EALREADY.
@@ -371,6 +374,7 @@ struct tl_meter_provider_options {
     bool (*is_enabled)(void *self, const struct tl_scope *scope);
     void *is_enabled_self;
 };
+// A provider of those parts. NULL without memory.
 TL_API struct tl_meter_provider *
 tl_meter_provider_new(const struct tl_meter_provider_options *options);
 // New views for every meter, also those handed out; series made so far stay as they are.
@@ -412,6 +416,7 @@ struct tl_logger_provider_options {
     void (*configure)(void *self, const struct tl_scope *scope, struct tl_logger_config *config);
     void *configure_self;
 };
+// A provider of those parts. NULL without memory.
 TL_API struct tl_logger_provider *
 tl_logger_provider_new(const struct tl_logger_provider_options *options);
 TL_API int tl_logger_provider_flush(struct tl_logger_provider *provider, uint64_t timeout_ms);

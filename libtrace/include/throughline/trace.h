@@ -94,6 +94,7 @@ TL_API void tl_span_set_one(struct tl_span *span, struct tl_attribute attribute)
 // UpdateName. The sampler is not asked again.
 TL_API void tl_span_name(struct tl_span *span, const char *name);
 
+// An event of that name, now or at a time of the caller's.
 TL_API void tl_span_event(struct tl_span *span, const char *name,
                           const struct tl_attribute *attributes, size_t count);
 TL_API void tl_span_event_at(struct tl_span *span, const char *name, uint64_t time_ns,
