@@ -41,8 +41,8 @@ TL_BEGIN
 
 enum tl_signal { TL_TRACES, TL_METRICS, TL_LOGS };
 
-// AnyValue of the protocol (specification, "Common": attribute value types). TL_EMPTY is no value
-// and, given to an attribute, is invalid: such an attribute is left out.
+// AnyValue of the protocol (specification, "Common": attribute value types). TL_TYPE_EMPTY is no
+// value and, given to an attribute, is invalid: such an attribute is left out.
 enum tl_type {
     TL_TYPE_EMPTY,
     TL_TYPE_STRING,
