@@ -139,12 +139,9 @@ static const struct {
     const char *name;
     struct tl_resource *(*detect)(void);
 } detectors[] = {
-    {"container", container},
-    {"env", env},
-    {"host", host},
-    {"k8s", k8s},
-    {"process", process},
-    {"process_command_args", process_arguments},
+    {"container", container}, {"env", env},
+    {"host", host},           {"k8s", k8s},
+    {"process", process},     {"process_command_args", process_arguments},
     {"service", service},
 };
 

@@ -206,9 +206,9 @@ static struct tl_resource *resource_of(struct arena *arena, const struct parsed 
     for (size_t i = 0; i < count; i++) {
         attribute_count = attributes_add(attributes, attribute_count, &list[i].ids);
         attribute_count = attributes_add(attributes, attribute_count, &list[i].descriptions);
-        entities[i] = (struct entity){list[i].type,     list[i].schema_url,
-                                      list[i].ids.keys, list[i].ids.count,
-                                      list[i].descriptions.keys, list[i].descriptions.count};
+        entities[i] = (struct entity){
+            list[i].type,      list[i].schema_url,        list[i].ids.keys,
+            list[i].ids.count, list[i].descriptions.keys, list[i].descriptions.count};
     }
     return resource_make(attributes, attribute_count, STR(""), entities, count);
 }

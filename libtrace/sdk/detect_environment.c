@@ -43,8 +43,7 @@ static bool pair_read(struct arena *arena, struct str pair, struct tl_attribute 
     struct str key;
     struct str value;
 
-    if (equals == pair.len ||
-        !text_decode(arena, str_trim((struct str){pair.at, equals}), &key) ||
+    if (equals == pair.len || !text_decode(arena, str_trim((struct str){pair.at, equals}), &key) ||
         !text_decode(arena, str_trim(str_from(pair, equals + 1)), &value) || key.len == 0)
         return false;
     *out_attribute = TL_STR_N("", value.at, value.len);

@@ -11,9 +11,9 @@ static const struct {
     const char *machine; // of uname(2)
     const char *arch;    // of the conventions
 } archs[] = {
-    {"x86_64", "amd64"},  {"aarch64", "arm64"}, {"armv6l", "arm32"}, {"armv7l", "arm32"},
-    {"armv8l", "arm32"},  {"i386", "x86"},      {"i586", "x86"},     {"i686", "x86"},
-    {"ppc64", "ppc64"},   {"ppc64le", "ppc64"}, {"ppc", "ppc32"},    {"s390x", "s390x"},
+    {"x86_64", "amd64"}, {"aarch64", "arm64"}, {"armv6l", "arm32"}, {"armv7l", "arm32"},
+    {"armv8l", "arm32"}, {"i386", "x86"},      {"i586", "x86"},     {"i686", "x86"},
+    {"ppc64", "ppc64"},  {"ppc64le", "ppc64"}, {"ppc", "ppc32"},    {"s390x", "s390x"},
     {"ia64", "ia64"},
 };
 

@@ -11,8 +11,7 @@ enum { FILE_BYTES = 256 * 1024 };
 static void pod_uid(struct draft *draft, const char *root)
 {
     char *room = malloc(FILE_BYTES);
-    struct str text =
-        room ? file_read(root, "/proc/self/mountinfo", room, FILE_BYTES) : STR("");
+    struct str text = room ? file_read(root, "/proc/self/mountinfo", room, FILE_BYTES) : STR("");
     struct str line;
 
     while (line_next(&text, &line)) {

@@ -400,7 +400,7 @@ struct tl_resource *tl_resource_merge(const struct tl_resource *old,
     }
     merged = resource_make(list, count, schema_merge(&merging), merging.entities,
                            merging.entity_count < RESOURCE_ENTITIES_MAX ? merging.entity_count
-                                                                       : RESOURCE_ENTITIES_MAX);
+                                                                        : RESOURCE_ENTITIES_MAX);
     free(list);
     return merged;
 }

@@ -97,7 +97,7 @@ void variable_choice(const struct variable_source *source, const char *name,
     variable_refuse(name, text, "is not one of its values");
 }
 
-bool percent_decode(struct arena *arena, struct str text, struct str *out)
+bool variable_decode(struct arena *arena, struct str text, struct str *out)
 {
     char *to = arena_take(arena, text.len + 1);
     size_t len = 0;
@@ -150,7 +150,7 @@ static bool pair_read(const struct variable_source *source, struct str pair,
     struct str value = str_trim(str_from(pair, equals + 1));
     struct str copy;
 
-    if (equals == pair.len || !is_token(name) || !percent_decode(source->arena, value, &value) ||
+    if (equals == pair.len || !is_token(name) || !variable_decode(source->arena, value, &value) ||
         !is_field_value(value))
         return false;
     copy = arena_format(source->arena, "%.*s", STR_ARGS(name));

@@ -34,4 +34,4 @@ bool variable_pairs(const struct variable_source *source, const char *name, cons
                     size_t pairs_max);
 
 // Two hexadecimal digits behind each '%'; false: not that. The result has a NUL.
-bool percent_decode(struct arena *arena, struct str text, struct str *out);
+bool variable_decode(struct arena *arena, struct str text, struct str *out);

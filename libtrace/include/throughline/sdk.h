@@ -27,8 +27,8 @@ TL_API struct tl_resource *tl_resource_merge(const struct tl_resource *old,
 // OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME and OTEL_ENTITIES say. A reference, to give back.
 TL_API struct tl_resource *tl_resource_default(void);
 // By name: "service", "host" (host.* and os.*), "process", "process_command_args" (there may be
-// secrets in them), "container", "k8s", "env", or one made known with tl_detector_add. Unknown names
-// give an empty resource and are counted. A new one, to give back.
+// secrets in them), "container", "k8s", "env", or one made known with tl_detector_add. Unknown
+// names give an empty resource and are counted. A new one, to give back.
 TL_API struct tl_resource *tl_resource_detect(const char *name);
 TL_API void tl_detector_add(const char *name, struct tl_resource *(*detect)(void *self),
                             void *self);
