@@ -70,10 +70,13 @@ static void uuid_make(char out_text[static UUID_TEXT])
 void service_instance_id(char out_text[static UUID_TEXT])
 {
     const unsigned forks = atomic_load(&thread_forks);
+    char made[UUID_TEXT];
 
+    // Made outside the lock: it may take another one.
+    uuid_make(made);
     lock_take();
     if (instance_forks != forks) {
-        uuid_make(instance_id);
+        memcpy(instance_id, made, UUID_TEXT);
         instance_forks = forks;
     }
     memcpy(out_text, instance_id, UUID_TEXT);
