@@ -1,25 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
-# What a service builds against: libthroughline.a, throughline.pc, the CMake package and the man pages,
+# What a service builds against: the archives, throughline.pc, the CMake package and the man pages,
 # installed with the headers and the libraries as component `sdk`. Included after libtrace/umbrella.
 include(CMakePackageConfigHelpers)
 set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME sdk)
 
-# One object of everything in the shared library, whose hidden names are then made local: so only tl_
-# is seen of an archive too, and a program's own function `queue_push` meets none of ours.
-set(static_object ${CMAKE_BINARY_DIR}/lib/throughline.o)
-set(static_archive ${CMAKE_BINARY_DIR}/lib/libthroughline.a)
-set(static_rooms flow otlp model base)
-list(TRANSFORM static_rooms REPLACE "(.+)" "$<TARGET_FILE:\\1>" OUTPUT_VARIABLE static_files)
-add_custom_command(OUTPUT ${static_archive}
-    COMMAND ${CMAKE_LINKER} -r -o ${static_object} $<TARGET_OBJECTS:throughline_so>
-        --whole-archive $<TARGET_FILE:sdk> --no-whole-archive --start-group ${static_files} --end-group
-    COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${static_object}
-    COMMAND ${CMAKE_COMMAND} -E rm -f ${static_archive}
-    COMMAND ${CMAKE_AR} qcs ${static_archive} ${static_object}
-    DEPENDS throughline_so sdk ${static_rooms} $<TARGET_OBJECTS:throughline_so>
-    COMMAND_EXPAND_LISTS VERBATIM)
-add_custom_target(throughline_static ALL DEPENDS ${static_archive})
-install(FILES ${static_archive} DESTINATION ${CMAKE_INSTALL_LIBDIR})
+# The static libraries of the tree below a target, itself left out.
+function(rooms_below target out_rooms)
+    set(rooms "")
+    get_target_property(links ${target} LINK_LIBRARIES)
+    foreach(link IN LISTS links)
+        if(NOT TARGET "${link}")
+            continue()
+        endif()
+        get_target_property(type ${link} TYPE)
+        get_target_property(imported ${link} IMPORTED)
+        if(type STREQUAL "STATIC_LIBRARY" AND NOT imported)
+            rooms_below(${link} below)
+            list(APPEND rooms ${link} ${below})
+        endif()
+    endforeach()
+    list(REMOVE_DUPLICATES rooms)
+    set(${out_rooms} ${rooms} PARENT_SCOPE)
+endfunction()
+
+# static_library(NAME TARGET [WHOLE room])
+#   NAME.a beside the shared library TARGET: one object of everything in it, whose hidden names are then
+#   made local. So only tl_ is seen of an archive too, and a program's own function `queue_push` meets
+#   none of ours.
+function(static_library name target)
+    cmake_parse_arguments(STATIC "" "WHOLE" "" ${ARGN})
+    set(object ${CMAKE_BINARY_DIR}/lib/${name}.o)
+    set(archive ${CMAKE_BINARY_DIR}/lib/${name}.a)
+    rooms_below(${target} rooms)
+    set(files "")
+    foreach(room IN LISTS rooms)
+        if(NOT room STREQUAL "${STATIC_WHOLE}")
+            list(APPEND files $<TARGET_FILE:${room}>)
+        endif()
+    endforeach()
+    set(whole "")
+    if(STATIC_WHOLE)
+        set(whole --whole-archive $<TARGET_FILE:${STATIC_WHOLE}> --no-whole-archive)
+    endif()
+    add_custom_command(OUTPUT ${archive}
+        COMMAND ${CMAKE_LINKER} -r -o ${object} $<TARGET_OBJECTS:${target}> ${whole}
+            --start-group ${files} --end-group
+        # A module's entry is for whoever opens its shared library.
+        COMMAND ${CMAKE_OBJCOPY} --localize-hidden --localize-symbol=throughline_module_v1 ${object}
+        COMMAND ${CMAKE_COMMAND} -E rm -f ${archive}
+        COMMAND ${CMAKE_AR} qcs ${archive} ${object}
+        DEPENDS ${target} ${rooms} $<TARGET_OBJECTS:${target}>
+        COMMAND_EXPAND_LISTS VERBATIM)
+    add_custom_target(${target}_archive ALL DEPENDS ${archive})
+    add_dependencies(throughline_package ${target} ${target}_archive)
+    install(FILES ${archive} DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endfunction()
+
+# Everything that component `sdk` installs.
+add_custom_target(throughline_package)
+static_library(libthroughline throughline_so WHOLE sdk)
+foreach(module http grpc yaml prometheus)
+    if(TARGET throughline_${module}_so)
+        static_library(libthroughline-${module} throughline_${module}_so)
+    endif()
+endforeach()
 
 # Relative to where the file lies: what is installed may be moved.
 file(RELATIVE_PATH pc_includedir ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_FULL_INCLUDEDIR})
@@ -44,16 +88,7 @@ add_custom_command(OUTPUT ${man_folder}/throughline.3
 add_custom_target(throughline_man ALL DEPENDS ${man_folder}/throughline.3)
 install(DIRECTORY ${man_folder} DESTINATION ${CMAKE_INSTALL_MANDIR})
 
-# Everything that component `sdk` installs.
-add_custom_target(throughline_package)
-add_dependencies(throughline_package throughline_static throughline_man)
-get_property(umbrella_targets DIRECTORY ${CMAKE_SOURCE_DIR}/libtrace/umbrella PROPERTY BUILDSYSTEM_TARGETS)
-foreach(library IN LISTS umbrella_targets)
-    get_target_property(type ${library} TYPE)
-    if(type STREQUAL "SHARED_LIBRARY")
-        add_dependencies(throughline_package ${library})
-    endif()
-endforeach()
+add_dependencies(throughline_package throughline_man)
 # The wrappers of client libraries, each beside its header.
 add_dependencies(throughline_package throughline_curl throughline_amqp)
 install(TARGETS throughline_curl throughline_amqp ARCHIVE)

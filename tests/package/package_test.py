@@ -87,6 +87,34 @@ def static():
             run(program, environment=ALONE)
 
 
+MODULE_USER = """
+#include <throughline/sdk.h>
+int main(void)
+{
+    struct tl_exporter_v1 exporter;
+    char why[256];
+
+    tl_module_add(tl_module_http());
+    if (tl_exporter_otlp_http(NULL, &exporter, why))
+        return 1;
+    exporter.free(exporter.self);
+    return 0;
+}
+"""
+
+
+def module():
+    """The HTTP module linked as an archive beside the library's: both carry the lower rooms, and neither sees the other's."""
+    with tempfile.TemporaryDirectory(prefix="throughline-test-") as folder:
+        source, program = os.path.join(folder, "module.c"), os.path.join(folder, "module")
+        with open(source, "w", encoding="utf-8") as file:
+            file.write(MODULE_USER)
+        run("cc", "-std=c11", *STRICT, "-o", program, source, *pkg_config("--cflags"), ARCHIVE,
+            os.path.join(PREFIX, "lib/libthroughline-http.a"), "-lcurl", "-lzstd", "-lz", "-ldeflate", "-pthread", "-ldl")
+        assert not any("throughline" in name for name in needed(program))
+        run(program, environment=ALONE)
+
+
 CONSUMER = """
 cmake_minimum_required(VERSION 3.16)
 project(consumer LANGUAGES C CXX)
@@ -156,7 +184,12 @@ def symbols():
     assert shown == archived, (sorted(shown ^ archived))
     undocumented = sorted(name for name in shown - public_functions() if name.startswith("tl_"))
     assert not undocumented, ("in no header", undocumented)
-    missing = sorted(public_functions() - shown)
+    for archive in glob.glob(os.path.join(PREFIX, "lib/libthroughline-*.a")):
+        name = os.path.basename(archive)[len("libthroughline-"):-2]
+        archived = {line.split()[-1] for line in run("nm", "-g", "--defined-only", archive).splitlines() if len(line.split()) == 3}
+        strangers = sorted(symbol for symbol in archived if not re.match(rf"tl_(module_)?{name}(_\w+)?$", symbol))
+        assert archived and not strangers, (archive, archived)
+    missing = sorted(symbol for symbol in public_functions() - shown if not symbol.startswith("tl_module_") or symbol == "tl_module_add")
     print(f"{len(shown)} names; declared and not in the library: {len(missing)} {' '.join(missing)}")
 
 
@@ -196,5 +229,5 @@ def man():
     print(f"{len(public_functions())} functions on {len(pages)} pages")
 
 
-{"build": build, "shared": shared, "static": static, "config": config, "headers": headers, "symbols": symbols, "size": size,
+{"build": build, "shared": shared, "static": static, "module": module, "config": config, "headers": headers, "symbols": symbols, "size": size,
  "man": man}[CASE]()
