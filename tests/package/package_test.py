@@ -115,6 +115,18 @@ def module():
         run(program, environment=ALONE)
 
 
+def weak():
+    """A static program that shows its functions is the SDK of a library that links none."""
+    with tempfile.TemporaryDirectory(prefix="throughline-test-") as folder:
+        program, library = os.path.join(folder, "weak"), os.path.join(folder, "libweak.so")
+        here = [f"-I{TREE}", *pkg_config("--cflags")]
+        run("cc", "-std=c11", *STRICT, "-O2", "-shared", "-fPIC", "-o", library, os.path.join(TREE, "tests/package/weak_library.c"), *here)
+        run("cc", "-std=gnu11", "-O2", "-DLINKED", "-D_GNU_SOURCE", "-rdynamic", "-o", program,
+            os.path.join(TREE, "tests/package/weak_program.c"), *here, ARCHIVE, "-pthread", "-ldl")
+        assert not any("throughline" in name for name in needed(program) + needed(library))
+        run(program, library, environment=ALONE)
+
+
 CONSUMER = """
 cmake_minimum_required(VERSION 3.16)
 project(consumer LANGUAGES C CXX)
@@ -229,5 +241,5 @@ def man():
     print(f"{len(public_functions())} functions on {len(pages)} pages")
 
 
-{"build": build, "shared": shared, "static": static, "module": module, "config": config, "headers": headers, "symbols": symbols, "size": size,
+{"build": build, "shared": shared, "static": static, "module": module, "weak": weak, "config": config, "headers": headers, "symbols": symbols, "size": size,
  "man": man}[CASE]()
