@@ -202,7 +202,10 @@ def symbols():
         strangers = sorted(symbol for symbol in archived if not re.match(rf"tl_(module_)?{name}(_\w+)?$", symbol))
         assert archived and not strangers, (archive, archived)
     missing = sorted(symbol for symbol in public_functions() - shown if not symbol.startswith("tl_module_") or symbol == "tl_module_add")
-    print(f"{len(shown)} names; declared and not in the library: {len(missing)} {' '.join(missing)}")
+    print(f"{len(shown)} names, all of the API's")
+    if missing:
+        print("SKIPPED: declared and not in the library yet: " + " ".join(missing))
+        sys.exit(77)
 
 
 def size():
