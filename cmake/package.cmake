@@ -23,28 +23,44 @@ function(rooms_below target out_rooms)
     set(${out_rooms} ${rooms} PARENT_SCOPE)
 endfunction()
 
-# static_library(NAME TARGET [WHOLE room])
+# Those of them that are linked whole, between --whole-archive and --no-whole-archive.
+function(whole_rooms target out_rooms)
+    set(rooms "")
+    set(is_whole FALSE)
+    get_target_property(links ${target} LINK_LIBRARIES)
+    foreach(link IN LISTS links)
+        if(link MATCHES "--whole-archive")
+            set(is_whole TRUE)
+        elseif(link MATCHES "--no-whole-archive")
+            set(is_whole FALSE)
+        elseif(is_whole AND TARGET "${link}")
+            list(APPEND rooms ${link})
+        endif()
+    endforeach()
+    set(${out_rooms} ${rooms} PARENT_SCOPE)
+endfunction()
+
+# static_library(NAME TARGET)
 #   NAME.a beside the shared library TARGET: one object of everything in it, whose hidden names are then
 #   made local. So only tl_ is seen of an archive too, and a program's own function `queue_push` meets
 #   none of ours.
 function(static_library name target)
-    cmake_parse_arguments(STATIC "" "WHOLE" "" ${ARGN})
     set(object ${CMAKE_BINARY_DIR}/lib/${name}.o)
     set(archive ${CMAKE_BINARY_DIR}/lib/${name}.a)
     rooms_below(${target} rooms)
+    whole_rooms(${target} whole)
+    set(whole_files "")
     set(files "")
     foreach(room IN LISTS rooms)
-        if(NOT room STREQUAL "${STATIC_WHOLE}")
+        if(room IN_LIST whole)
+            list(APPEND whole_files $<TARGET_FILE:${room}>)
+        else()
             list(APPEND files $<TARGET_FILE:${room}>)
         endif()
     endforeach()
-    set(whole "")
-    if(STATIC_WHOLE)
-        set(whole --whole-archive $<TARGET_FILE:${STATIC_WHOLE}> --no-whole-archive)
-    endif()
     add_custom_command(OUTPUT ${archive}
-        COMMAND ${CMAKE_LINKER} -r -o ${object} $<TARGET_OBJECTS:${target}> ${whole}
-            --start-group ${files} --end-group
+        COMMAND ${CMAKE_LINKER} -r -o ${object} $<TARGET_OBJECTS:${target}>
+            --whole-archive ${whole_files} --no-whole-archive --start-group ${files} --end-group
         # A module's entry is for whoever opens its shared library.
         COMMAND ${CMAKE_OBJCOPY} --localize-hidden --localize-symbol=throughline_module_v1 ${object}
         COMMAND ${CMAKE_COMMAND} -E rm -f ${archive}
@@ -54,11 +70,15 @@ function(static_library name target)
     add_custom_target(${target}_archive ALL DEPENDS ${archive})
     add_dependencies(throughline_package ${target} ${target}_archive)
     install(FILES ${archive} DESTINATION ${CMAKE_INSTALL_LIBDIR})
+    # What is not there is noticed here, not by whoever links it. A sanitizer's names are the program's.
+    if(NOT SANITIZE AND NOT FUZZ)
+        target_link_options(${target} PRIVATE -Wl,-z,defs)
+    endif()
 endfunction()
 
 # Everything that component `sdk` installs.
 add_custom_target(throughline_package)
-static_library(libthroughline throughline_so WHOLE sdk)
+static_library(libthroughline throughline_so)
 foreach(module http grpc yaml prometheus)
     if(TARGET throughline_${module}_so)
         static_library(libthroughline-${module} throughline_${module}_so)
