@@ -123,16 +123,35 @@ static int socket_close(void *self, curl_socket_t fd)
     return close(fd);
 }
 
-static void options_set(struct http_client *client, struct exchange *exchange)
+// The options that have memory of their own, and so can fail.
+static bool texts_set(const struct http_client *client, CURL *curl)
+{
+    const struct {
+        CURLoption option;
+        const char *text;
+    } texts[] = {
+        {CURLOPT_PROTOCOLS_STR, "http,https"},
+        {CURLOPT_ACCEPT_ENCODING, "gzip"},
+        {CURLOPT_USERAGENT, client->user_agent},
+        {CURLOPT_CAINFO, client->ca_file},
+        {CURLOPT_SSLCERT, client->client_certificate_file},
+        {CURLOPT_SSLKEY, client->client_key_file},
+    };
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (texts[i].text && curl_easy_setopt(curl, texts[i].option, texts[i].text) != CURLE_OK)
+            return false;
+    }
+    return true;
+}
+
+static bool options_set(struct http_client *client, struct exchange *exchange)
 {
     CURL *curl = exchange->curl;
 
     curl_easy_setopt(curl, CURLOPT_PRIVATE, exchange);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "gzip");
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, client->user_agent);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep_response);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
     curl_easy_setopt(curl, CURLOPT_READFUNCTION, read_pieces);
@@ -147,12 +166,7 @@ static void options_set(struct http_client *client, struct exchange *exchange)
     curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
     if (client->upload_buffer_bytes)
         curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, (long)client->upload_buffer_bytes);
-    if (client->ca_file)
-        curl_easy_setopt(curl, CURLOPT_CAINFO, client->ca_file);
-    if (client->client_certificate_file)
-        curl_easy_setopt(curl, CURLOPT_SSLCERT, client->client_certificate_file);
-    if (client->client_key_file)
-        curl_easy_setopt(curl, CURLOPT_SSLKEY, client->client_key_file);
+    return texts_set(client, curl);
 }
 
 static int handles_make(struct http_client *client)
@@ -167,9 +181,8 @@ static int handles_make(struct http_client *client)
 
         exchange->client = client;
         exchange->curl = curl_easy_init();
-        if (!exchange->curl)
+        if (!exchange->curl || !options_set(client, exchange))
             return -ENOMEM;
-        options_set(client, exchange);
     }
     return 0;
 }
@@ -403,12 +416,12 @@ void http_client_begin(struct http_client *client, size_t slot, const struct htt
     exchange->response.len = 0;
     exchange->response.is_failed = false;
     body_set(exchange);
-    curl_easy_setopt(exchange->curl, CURLOPT_URL, request->url);
     curl_easy_setopt(exchange->curl, CURLOPT_HTTPHEADER,
                      request->is_gzip ? client->gzip_headers : client->headers);
     curl_easy_setopt(exchange->curl, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     sigpipe_hold(&hold);
-    if (curl_multi_add_handle(client->multi, exchange->curl) != CURLM_OK) {
+    if (curl_easy_setopt(exchange->curl, CURLOPT_URL, request->url) != CURLE_OK ||
+        curl_multi_add_handle(client->multi, exchange->curl) != CURLM_OK) {
         exchange_end(exchange, true, CURLE_FAILED_INIT);
     } else {
         exchange->state = EXCHANGE_UNDER_WAY;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sends files of OTLP bytes with an exporter of the library and prints what it answers: what a test
-// in another language needs. Arguments: KIND (http, grpc, file, console), then in any order
+// in another language needs. Arguments: KIND (http, grpc, file, console; fetch: GETs the URL of
+// traces= by the module path=FILE), then in any order
 //     traces=URL metrics=URL logs=URL json insecure gzip timeout=MS ca=FILE key=FILE cert=FILE
 //     header=NAME:VALUE max_request=N max_response=N in_flight=N deadline=MS path=FILE
 //     mode=send|begin|poll|fork|fork_first repeat=N
@@ -8,6 +9,7 @@
 // A line per answer: RESULT wait_ms rejected status message, with tabs between.
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -301,6 +303,31 @@ static void requests_free(struct given *given)
         free((void *)given->requests[i].bytes);
 }
 
+// What the remote sampler asks the module for.
+static void fetch_print(const struct given *given)
+{
+    void *loaded = dlopen(given->path, RTLD_NOW | RTLD_LOCAL);
+    void *symbol = loaded ? dlsym(loaded, "throughline_module_v1") : NULL;
+    const struct tl_module_v1 *(*entry)(void);
+    char why[256] = "";
+    char *body = NULL;
+    size_t len = 0;
+    int failed;
+
+    if (!symbol)
+        fail(dlerror());
+    memcpy(&entry, &symbol, sizeof entry);
+    errno = ERRNO_BEFORE;
+    failed =
+        entry()->fetch(given->options.traces_endpoint, given->options.timeout_ms, &body, &len, why);
+    guest_check();
+    if (failed)
+        printf("FAILED\t%d\t%s\n", failed, why);
+    else
+        printf("FETCHED\t%zu\t%s\n", len, body);
+    free(body);
+}
+
 int main(int argc, char **argv)
 {
     struct given given = {.mode = "send", .repeat = 1};
@@ -310,6 +337,10 @@ int main(int argc, char **argv)
 
     for (int i = 2; i < argc; i++)
         argument_read(&given, argv[i]);
+    if (strcmp(argc > 1 ? argv[1] : "", "fetch") == 0) {
+        fetch_print(&given);
+        return 0;
+    }
     errno = ERRNO_BEFORE;
     failed = exporter_make(argc > 1 ? argv[1] : "", &given, &exporter, why);
     guest_check();

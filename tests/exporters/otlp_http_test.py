@@ -74,6 +74,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def do_GET(self):
+        self.server.requests.append(Request(self.path, self.headers, b""))
+        status, headers, body = self.server.answer(self.server.requests[-1])
+        self.send_response(status)
+        for key, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        self.wfile.write(body)
+
     def log_message(self, *arguments):
         pass
 
@@ -358,6 +367,23 @@ def agent():
         server.stop()
 
 
+def fetch():
+    """A GET gives the body, or the reason why there is none."""
+    module = "path=" + os.path.join(os.path.dirname(os.path.dirname(sys.argv[3])), "lib", "libthroughline-http.so.1")
+    over = threading.Event()
+    answers = {"/ok?service=x": (200, {}, b'{"strategyType":0}'), "/none": (200, {}, b""), "/missing": (404, {}, b"no"), "/moved": (302, {"Location": "/ok"}, b""),
+               "/large": (200, {"Content-Encoding": "gzip"}, gzip.compress(b"x" * (5 * 2 ** 20)))}
+    sink = Sink(lambda request: answers.get(request.path) or (over.wait(30) and 200, {}, b""))
+    for path, line in (("/ok?service=x", 'FETCHED\t18\t{"strategyType":0}'), ("/none", "FETCHED\t0\t"),
+                       ("/missing", f"FAILED\t-5\t{sink.base}/missing answered 404"), ("/moved", f"FAILED\t-5\t{sink.base}/moved answered 302"),
+                       ("/large", f"FAILED\t-7\t{sink.base}/large: the answer is larger than 4194304 bytes"),
+                       ("/late", f"FAILED\t-5\t{sink.base}/late: Timeout was reached")):
+        assert Driver(sys.argv[3], "fetch").run(module, f"traces={sink.base}{path}", "timeout=500") == [line], path
+    over.set()
+    lines = Driver(sys.argv[3], "fetch").run(module, "traces=file:///etc/passwd", "timeout=500")
+    assert len(lines) == 1 and lines[0].startswith("FAILED\t-5\tfile:///etc/passwd: "), lines
+
+
 def absent_module():
     """Without the module's file the reason names it."""
     build = os.path.join(os.path.dirname(os.path.dirname(sys.argv[3])), "lib")
@@ -373,7 +399,7 @@ def absent_module():
 CASES = {"protobuf": protobuf, "user_agent": user_agent, "json": as_json, "gzip": compressed, "retryable": retryable,
          "not_retryable": not_retryable, "retry_after": retry_after, "partial_success": partial_success, "request_limit": request_limit,
          "response_limit": response_limit, "lost": lost, "concurrent": concurrent, "tls": tls, "fork": fork, "settings": settings,
-         "agent": agent, "absent_module": absent_module}
+         "agent": agent, "fetch": fetch, "absent_module": absent_module}
 
 under_packages()
 run_case(CASES)
