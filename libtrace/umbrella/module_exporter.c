@@ -89,7 +89,7 @@ static int exporter_begin(void *self_, const struct tl_request *request, void *t
     struct otlp_request below;
     struct tl_answer answer;
     struct str piece;
-    int failed = -EINVAL;
+    int failed = -ESHUTDOWN;
 
     if (request_of(self, request, &piece, &below, &answer))
         failed = self->client->begin(self->client, &below, ticket);

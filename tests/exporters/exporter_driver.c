@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -44,7 +45,7 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static void fail(const char *what)
+__attribute__((noreturn)) static void fail(const char *what)
 {
     fprintf(stderr, "driver: %s\n", what);
     exit(2);
@@ -53,17 +54,18 @@ static void fail(const char *what)
 static void file_read(const char *path, enum tl_signal signal, struct tl_request *out)
 {
     FILE *file = fopen(path, "rb");
+    struct stat status;
     uint8_t *bytes;
-    long len;
+    size_t len;
 
-    if (!file || fseek(file, 0, SEEK_END) != 0 || (len = ftell(file)) < 0)
+    if (!file || fstat(fileno(file), &status) != 0)
         fail(path);
-    rewind(file);
-    bytes = malloc((size_t)len + 1);
-    if (!bytes || fread(bytes, 1, (size_t)len, file) != (size_t)len)
+    len = (size_t)status.st_size;
+    bytes = malloc(len + 1);
+    if (!bytes || fread(bytes, 1, len, file) != len)
         fail(path);
     fclose(file);
-    *out = (struct tl_request){.signal = signal, .bytes = bytes, .len = (size_t)len, .records = 1};
+    *out = (struct tl_request){.signal = signal, .bytes = bytes, .len = len, .records = 1};
 }
 
 static bool has_key(const char *argument, const char *key, const char **out_value)

@@ -44,10 +44,11 @@ struct tl_exporter_v1 {
     void (*send)(void *self, const struct tl_request *request, struct tl_answer *out_answer);
 
     // For those who can have several requests under way at once; may be NULL, all three together.
-    // `begin` starts one: 0, or -EAGAIN when as many as may be are under way. `next` gives an ended
-    // one back, waiting at most that long; false: none. `fd` is readable when `next` has something
-    // to do, and never changes. None of them is called from two threads at once. In a child of fork
-    // what the parent began does not come back: it is the parent's.
+    // `begin` starts one: 0, -EAGAIN when as many as may be are under way, -ESHUTDOWN after
+    // shutdown. `next` gives an ended one back, waiting at most that long; false: none. `fd` is
+    // readable when `next` has something to do, and never changes. None of them is called from two
+    // threads at once. In a child of fork what the parent began does not come back: it is the
+    // parent's.
     int (*begin)(void *self, const struct tl_request *request, void *ticket);
     bool (*next)(void *self, uint32_t wait_ms, void **out_ticket, struct tl_answer *out_answer);
     int (*fd)(void *self);
