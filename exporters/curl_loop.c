@@ -108,7 +108,7 @@ void curl_loop_attach(struct curl_loop *loop, CURLM *multi)
     curl_multi_setopt(multi, CURLMOPT_TIMERDATA, loop);
 }
 
-static void act_on(struct curl_loop *loop, CURLM *multi, const struct epoll_event *event)
+static CURLMcode act_on(struct curl_loop *loop, CURLM *multi, const struct epoll_event *event)
 {
     const int fd = event->data.fd;
     uint64_t expirations;
@@ -116,11 +116,11 @@ static void act_on(struct curl_loop *loop, CURLM *multi, const struct epoll_even
     int running;
 
     if (fd == loop->hint_fd)
-        return;
+        return CURLM_OK;
     if (fd == loop->timer_fd) {
-        if (read(fd, &expirations, sizeof expirations) > 0)
-            curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
-        return;
+        if (read(fd, &expirations, sizeof expirations) < 0)
+            return CURLM_OK;
+        return curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
     }
     if (event->events & EPOLLIN)
         flags |= CURL_CSELECT_IN;
@@ -128,10 +128,11 @@ static void act_on(struct curl_loop *loop, CURLM *multi, const struct epoll_even
         flags |= CURL_CSELECT_OUT;
     if (event->events & (EPOLLERR | EPOLLHUP))
         flags |= CURL_CSELECT_ERR;
-    curl_multi_socket_action(multi, fd, flags, &running);
+    return curl_multi_socket_action(multi, fd, flags, &running);
 }
 
-bool curl_loop_run(struct curl_loop *loop, CURLM *multi, uint64_t deadline_mono_ns)
+bool curl_loop_run(struct curl_loop *loop, CURLM *multi, uint64_t deadline_mono_ns,
+                   CURLMcode *out_code)
 {
     struct epoll_event events[EVENTS_AT_ONCE];
     const uint64_t now_ns = clock_mono_ns();
@@ -140,8 +141,14 @@ bool curl_loop_run(struct curl_loop *loop, CURLM *multi, uint64_t deadline_mono_
     const int ready = epoll_wait(loop->epoll_fd, events, EVENTS_AT_ONCE,
                                  left_ms > WAIT_MAX_MS ? WAIT_MAX_MS : (int)left_ms);
 
-    for (int i = 0; i < ready; i++)
-        act_on(loop, multi, &events[i]);
+    for (int i = 0; i < ready; i++) {
+        const CURLMcode code = act_on(loop, multi, &events[i]);
+
+        if (code != CURLM_OK) {
+            *out_code = code;
+            break;
+        }
+    }
     return ready > 0 || left_ns > 0;
 }
 

@@ -24,8 +24,9 @@ int curl_loop_renew(struct curl_loop *loop);
 void curl_loop_attach(struct curl_loop *loop, CURLM *multi);
 
 // Waits until something is ready or the deadline (CLOCK_MONOTONIC), and lets libcurl act. False:
-// nothing was, and the time is over.
-bool curl_loop_run(struct curl_loop *loop, CURLM *multi, uint64_t deadline_mono_ns);
+// nothing was, and the time is over. out_code is what libcurl said when that was not CURLM_OK.
+bool curl_loop_run(struct curl_loop *loop, CURLM *multi, uint64_t deadline_mono_ns,
+                   CURLMcode *out_code);
 
 // Keeps the descriptor readable for a reason that libcurl does not know.
 void curl_loop_hint(struct curl_loop *loop, bool is_readable);

@@ -10,26 +10,12 @@
 #include <unistd.h>
 
 #include "exporters/curl_loop.h"
-#include "libtrace/base/bytes.h"
+#include "exporters/http_exchange.h"
 #include "libtrace/base/clock.h"
 #include "libtrace/base/output.h"
 
 // Sockets beyond that many are not closed in a child of fork, only never used.
-enum { SOCKETS_MAX = 64, WAIT_MAX_S = 3600 };
-
-enum exchange_state { EXCHANGE_FREE, EXCHANGE_TAKEN, EXCHANGE_UNDER_WAY, EXCHANGE_ENDED };
-
-struct exchange {
-    struct http_client *client;
-    CURL *curl;
-    enum exchange_state state;
-    bool is_sent;
-    CURLcode code;
-    struct http_request request;
-    size_t piece; // the body has been read up to here
-    size_t offset;
-    struct bytes response;
-};
+enum { SOCKETS_MAX = 64 };
 
 struct http_client {
     CURLM *multi;
@@ -53,49 +39,6 @@ static void curl_begin(void)
 {
     // Thread-safe from libcurl 7.84 on; once for each copy of this code in the process.
     curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
-static size_t read_pieces(char *to, size_t size, size_t count, void *self)
-{
-    struct exchange *exchange = self;
-    const size_t room = size * count;
-    size_t filled = 0;
-
-    while (filled < room && exchange->piece < exchange->request.piece_count) {
-        const struct str left =
-            str_from(exchange->request.pieces[exchange->piece], exchange->offset);
-        const size_t step = left.len < room - filled ? left.len : room - filled;
-
-        if (step)
-            memcpy(to + filled, left.at, step);
-        filled += step;
-        exchange->offset += step;
-        if (step == left.len) {
-            exchange->piece++;
-            exchange->offset = 0;
-        }
-    }
-    return filled;
-}
-
-// libcurl rewinds when a kept connection turns out to be closed.
-static int rewind_pieces(void *self, curl_off_t offset, int origin)
-{
-    struct exchange *exchange = self;
-
-    if (offset != 0 || origin != SEEK_SET)
-        return CURL_SEEKFUNC_CANTSEEK;
-    exchange->piece = 0;
-    exchange->offset = 0;
-    return CURL_SEEKFUNC_OK;
-}
-
-static size_t keep_response(char *from, size_t size, size_t count, void *self)
-{
-    struct exchange *exchange = self;
-
-    bytes_add(&exchange->response, from, size * count);
-    return exchange->response.is_failed ? 0 : size * count;
 }
 
 static curl_socket_t socket_open(void *self, curlsocktype purpose, struct curl_sockaddr *address)
@@ -149,15 +92,9 @@ static bool options_set(struct http_client *client, struct exchange *exchange)
 {
     CURL *curl = exchange->curl;
 
-    curl_easy_setopt(curl, CURLOPT_PRIVATE, exchange);
+    exchange_attach(exchange);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep_response);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
-    curl_easy_setopt(curl, CURLOPT_READFUNCTION, read_pieces);
-    curl_easy_setopt(curl, CURLOPT_READDATA, exchange);
-    curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, rewind_pieces);
-    curl_easy_setopt(curl, CURLOPT_SEEKDATA, exchange);
     curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, socket_open);
     curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, client);
     curl_easy_setopt(curl, CURLOPT_CLOSESOCKETFUNCTION, socket_close);
@@ -169,13 +106,18 @@ static bool options_set(struct http_client *client, struct exchange *exchange)
     return texts_set(client, curl);
 }
 
-static int handles_make(struct http_client *client)
+static int multi_make(struct http_client *client)
 {
     client->multi = curl_multi_init();
     if (!client->multi)
         return -ENOMEM;
     curl_loop_attach(&client->loop, client->multi);
     curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)client->exchange_count + 3);
+    return 0;
+}
+
+static int handles_make(struct http_client *client)
+{
     for (size_t i = 0; i < client->exchange_count; i++) {
         struct exchange *exchange = &client->exchanges[i];
 
@@ -184,7 +126,7 @@ static int handles_make(struct http_client *client)
         if (!exchange->curl || !options_set(client, exchange))
             return -ENOMEM;
     }
-    return 0;
+    return multi_make(client);
 }
 
 static int header_add(struct curl_slist **list, const char *line)
@@ -382,82 +324,51 @@ static void gather_ended(struct http_client *client)
     }
 }
 
+// libcurl without memory for its own tables must not be asked again (7.88 divides by the size of
+// one that is not there): what is under way ends, and the next request has new tables.
+static void start_over(struct http_client *client)
+{
+    for (size_t i = 0; i < client->exchange_count; i++) {
+        struct exchange *exchange = &client->exchanges[i];
+
+        if (exchange->state != EXCHANGE_UNDER_WAY)
+            continue;
+        curl_multi_remove_handle(client->multi, exchange->curl);
+        exchange_end(exchange, true, CURLE_OUT_OF_MEMORY);
+    }
+    curl_multi_cleanup(client->multi);
+    client->multi = NULL;
+}
+
 void http_client_complete(struct http_client *client, size_t slot)
 {
     exchange_end(&client->exchanges[slot], false, CURLE_OK);
 }
 
-static void body_set(struct exchange *exchange)
-{
-    const struct http_request *request = &exchange->request;
-    CURL *curl = exchange->curl;
-    curl_off_t len = 0;
-
-    if (!request->pieces) {
-        curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
-        return;
-    }
-    for (size_t i = 0; i < request->piece_count; i++)
-        len += (curl_off_t)request->pieces[i].len;
-    curl_easy_setopt(curl, CURLOPT_POST, 1L);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, NULL);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, len);
-}
-
 void http_client_begin(struct http_client *client, size_t slot, const struct http_request *request)
 {
     struct exchange *exchange = &client->exchanges[slot];
+    CURLMcode code = CURLM_OK;
     struct sigpipe_hold hold;
     int running;
 
-    exchange->request = *request;
-    exchange->piece = 0;
-    exchange->offset = 0;
-    exchange->response.len = 0;
-    exchange->response.is_failed = false;
-    body_set(exchange);
+    exchange_prepare(exchange, request);
     curl_easy_setopt(exchange->curl, CURLOPT_HTTPHEADER,
                      request->is_gzip ? client->gzip_headers : client->headers);
-    curl_easy_setopt(exchange->curl, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     sigpipe_hold(&hold);
-    if (curl_easy_setopt(exchange->curl, CURLOPT_URL, request->url) != CURLE_OK ||
+    if ((!client->multi && multi_make(client) != 0) ||
+        curl_easy_setopt(exchange->curl, CURLOPT_URL, request->url) != CURLE_OK ||
         curl_multi_add_handle(client->multi, exchange->curl) != CURLM_OK) {
         exchange_end(exchange, true, CURLE_FAILED_INIT);
     } else {
         exchange->state = EXCHANGE_UNDER_WAY;
         // At once: the bytes leave while the caller prepares the next request.
-        curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+        code = curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+        gather_ended(client);
     }
-    gather_ended(client);
+    if (code != CURLM_OK)
+        start_over(client);
     sigpipe_release(&hold);
-}
-
-static bool code_is_hopeless(CURLcode code)
-{
-    return code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT ||
-           code == CURLE_NOT_BUILT_IN;
-}
-
-static void answer_fill(struct exchange *exchange, struct http_answer *out)
-{
-    curl_off_t wait_s = 0;
-    char *type = NULL;
-    long status = 0;
-
-    curl_easy_getinfo(exchange->curl, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_getinfo(exchange->curl, CURLINFO_CONTENT_TYPE, &type);
-    curl_easy_getinfo(exchange->curl, CURLINFO_RETRY_AFTER, &wait_s);
-    out->status = (int)status;
-    out->is_too_large = exchange->response.is_failed;
-    out->is_hopeless = code_is_hopeless(exchange->code);
-    if (exchange->code != CURLE_OK)
-        out->problem = curl_easy_strerror(exchange->code);
-    // The type may have parameters behind it.
-    out->has_json = type && strncasecmp(type, "application/json", 16) == 0;
-    out->has_protobuf = type && strncasecmp(type, "application/x-protobuf", 22) == 0;
-    if (wait_s > 0)
-        out->wait_ms = (uint32_t)(wait_s > WAIT_MAX_S ? WAIT_MAX_S : wait_s) * 1000;
-    out->body = bytes_str(&exchange->response);
 }
 
 static bool ended_take(struct http_client *client, struct http_answer *out_answer)
@@ -469,7 +380,7 @@ static bool ended_take(struct http_client *client, struct http_answer *out_answe
             continue;
         *out_answer = (struct http_answer){.slot = i, .is_sent = exchange->is_sent};
         if (exchange->is_sent)
-            answer_fill(exchange, out_answer);
+            exchange_answer(exchange, out_answer);
         exchange->state = EXCHANGE_FREE;
         if (--client->ended == 0)
             curl_loop_hint(&client->loop, false);
@@ -482,15 +393,18 @@ bool http_client_next(struct http_client *client, uint32_t wait_ms, struct http_
 {
     const uint64_t wait_ns = (wait_ms > INT32_MAX ? INT32_MAX : wait_ms) * NS_PER_MS;
     const uint64_t deadline_ns = clock_mono_ns() + wait_ns;
+    CURLMcode code = CURLM_OK;
     struct sigpipe_hold hold;
     bool has_more = true;
 
     if (!is_ours(client))
         return false;
     sigpipe_hold(&hold);
-    while (!client->ended && has_more) {
-        has_more = curl_loop_run(&client->loop, client->multi, deadline_ns);
+    while (!client->ended && has_more && client->multi) {
+        has_more = curl_loop_run(&client->loop, client->multi, deadline_ns, &code);
         gather_ended(client);
+        if (code != CURLM_OK)
+            start_over(client);
     }
     sigpipe_release(&hold);
     return ended_take(client, out_answer);
