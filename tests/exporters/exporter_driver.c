@@ -4,7 +4,8 @@
 // traces= by the module path=FILE), then in any order
 //     traces=URL metrics=URL logs=URL json insecure gzip timeout=MS ca=FILE key=FILE cert=FILE
 //     header=NAME:VALUE max_request=N max_response=N in_flight=N deadline=MS path=FILE
-//     mode=send|begin|poll|fork|fork_first repeat=N
+//     mode=send|begin|poll|fork|fork_first|fork_under_way
+//     repeat=N
 //     send.traces=FILE send.metrics=FILE send.logs=FILE
 // A line per answer: RESULT wait_ms rejected status message, with tabs between.
 
@@ -287,6 +288,32 @@ static void send_around_fork(struct given *given, struct tl_exporter_v1 *exporte
     send_each(given, exporter);
 }
 
+// The parent has requests under way while a child begins and ends its own.
+static void begin_around_fork(struct given *given, struct tl_exporter_v1 *exporter)
+{
+    const size_t count = (size_t)given->repeat;
+    int status = 0;
+    pid_t child;
+
+    for (size_t i = 0; i < count; i++) {
+        if (exporter->begin(exporter->self, request_of(given, i), (void *)i) != 0)
+            fail("no room for a request");
+    }
+    child = fork();
+    if (child == 0) {
+        begin_all(given, exporter, true);
+        exporter->free(exporter->self);
+        fflush(stdout);
+        _exit(0);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
+        fail("the child did not end well");
+    for (size_t i = 0; i < count; i++) {
+        if (!next_print(exporter, 30000))
+            fail("a request of the parent did not come back");
+    }
+}
+
 static int exporter_make(const char *kind, const struct given *given, struct tl_exporter_v1 *out,
                          char why[256])
 {
@@ -356,6 +383,8 @@ int main(int argc, char **argv)
     fflush(stdout);
     if (strcmp(given.mode, "begin") == 0 || strcmp(given.mode, "poll") == 0)
         begin_all(&given, &exporter, given.mode[0] == 'p');
+    else if (strcmp(given.mode, "fork_under_way") == 0)
+        begin_around_fork(&given, &exporter);
     else if (strncmp(given.mode, "fork", 4) == 0)
         send_around_fork(&given, &exporter, strcmp(given.mode, "fork_first") == 0);
     else

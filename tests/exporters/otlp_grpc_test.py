@@ -290,6 +290,8 @@ def fork():
     answers = driver().answers(*sink.urls(), "mode=fork", traces=bodies()["traces"])
     assert [answer.result for answer in answers] == ["DONE", "REFUSED", "DONE"], answers
     assert answers[1].message == "gRPC was in use before this process was forked off: it cannot send by gRPC", answers
+    lines = driver().run(*sink.urls(), "mode=fork_under_way", "repeat=3", traces=bodies()["traces"])
+    assert sorted(line.split("\t")[:2] for line in lines) == [[str(number), result] for number in range(3) for result in ("DONE", "REFUSED")], lines
 
 
 run_case({"protobuf": protobuf, "user_agent": user_agent, "endpoints": endpoints, "gzip": compressed, "codes": codes,

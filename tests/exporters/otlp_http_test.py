@@ -322,12 +322,16 @@ def tls():
 
 
 def fork():
-    """A child of fork sends over connections of its own, before or after its parent has sent."""
+    """A child of fork sends over connections of its own: before its parent, after it, or while the parent has some under way."""
     for mode in ("fork", "fork_first"):
         sink = Sink()
         answers = driver().answers(*sink.urls(), f"mode={mode}", "repeat=2", traces=bodies()["traces"])
         assert [answer.result for answer in answers] == ["DONE"] * len(sink.requests), answers
         assert sink.connections == 2, sink.connections
+    # Three are under way when the child is made: it gets the answers of its own three, and the parent still those.
+    sink = Sink()
+    lines = driver().run(*sink.urls(), "mode=fork_under_way", "repeat=3", traces=bodies()["traces"])
+    assert sorted(line.split("\t")[:2] for line in lines) == [[str(number), "DONE"] for number in (0, 0, 1, 1, 2, 2)], lines
 
 
 def settings():
