@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "exporters/endpoint.h"
+#include "exporters/openssl_exit.h"
 
 enum {
     PEM_BYTES_MAX = 4 << 20,
@@ -45,8 +46,10 @@ bool grpc_runtime_begin(struct why *why)
                  "gRPC was in use before this process was forked off: it cannot send by gRPC");
         return false;
     }
-    if (!grpc_is_initialized())
+    if (!grpc_is_initialized()) {
         gpr_set_log_function(say_nothing);
+        openssl_exit_prevent((const void *)(uintptr_t)grpc_init);
+    }
     grpc_init();
     return true;
 }

@@ -11,6 +11,7 @@
 
 #include "exporters/curl_loop.h"
 #include "exporters/http_exchange.h"
+#include "exporters/openssl_exit.h"
 #include "libtrace/base/clock.h"
 #include "libtrace/base/output.h"
 
@@ -37,6 +38,7 @@ struct http_client {
 
 static void curl_begin(void)
 {
+    openssl_exit_prevent((const void *)(uintptr_t)curl_easy_init);
     // Thread-safe from libcurl 7.84 on; once for each copy of this code in the process.
     curl_global_init(CURL_GLOBAL_DEFAULT);
 }

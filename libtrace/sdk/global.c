@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 
 #include "libtrace/base/clock.h"
 #include "libtrace/sdk/stats.h"
@@ -150,6 +151,12 @@ __attribute__((destructor)) static void at_exit(void)
 {
     if (atomic_load(&is_made))
         tl_shutdown(1000);
+}
+
+void global_exit_first(void)
+{
+    // When it finds no memory the destructor is still there.
+    (void)atexit(at_exit);
 }
 
 uint64_t tl_dropped(enum tl_signal signal)

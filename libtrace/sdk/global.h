@@ -16,3 +16,7 @@ void global_ensure(void);
 void global_default_tracer_provider(struct tl_tracer_provider *provider);
 void global_default_meter_provider(struct tl_meter_provider *provider);
 void global_default_logger_provider(struct tl_logger_provider *provider);
+
+// From now on the flush at exit comes before what libraries that are loaded already do there
+// (handlers run in the order opposite to their registration). After a module was loaded.
+void global_exit_first(void);

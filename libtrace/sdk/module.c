@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "libtrace/base/str.h"
+#include "libtrace/sdk/global.h"
 
 enum { MODULES_MAX = 16 };
 
@@ -121,6 +122,8 @@ const struct tl_module_v1 *module_find(const char *name, struct why *why)
         loaded = file_load(folder, file, NULL);
     if (!loaded)
         loaded = file_load((struct str){"", 0}, file, why);
+    if (loaded)
+        global_exit_first();
     if (loaded)
         module = module_of(loaded, file, name, why);
     tl_module_add(module);

@@ -4,8 +4,8 @@
 // traces= by the module path=FILE), then in any order
 //     traces=URL metrics=URL logs=URL json insecure gzip timeout=MS ca=FILE key=FILE cert=FILE
 //     header=NAME:VALUE max_request=N max_response=N in_flight=N deadline=MS path=FILE
-//     mode=send|begin|poll|fork|fork_first|fork_under_way
-//     repeat=N
+//     mode=send|begin|poll|fork|fork_first|fork_under_way|exit
+//     repeat=N (exit: after as many milliseconds)
 //     send.traces=FILE send.metrics=FILE send.logs=FILE
 // A line per answer: RESULT wait_ms rejected status message, with tabs between.
 
@@ -13,6 +13,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -314,6 +315,34 @@ static void begin_around_fork(struct given *given, struct tl_exporter_v1 *export
     }
 }
 
+struct sender {
+    struct given *given;
+    struct tl_exporter_v1 *exporter;
+};
+
+static void *send_for_ever(void *self)
+{
+    struct sender *sender = self;
+    struct tl_answer answer;
+
+    for (size_t i = 0;; i++)
+        sender->exporter->send(sender->exporter->self, request_of(sender->given, i), &answer);
+    return NULL;
+}
+
+// The program ends while a thread sends.
+static void exit_while_sending(struct given *given, struct tl_exporter_v1 *exporter)
+{
+    struct sender sender = {given, exporter};
+    const struct timespec wait = {0, given->repeat * 1000000L};
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, send_for_ever, &sender) != 0)
+        fail("no thread");
+    nanosleep(&wait, NULL);
+    exit(0);
+}
+
 static int exporter_make(const char *kind, const struct given *given, struct tl_exporter_v1 *out,
                          char why[256])
 {
@@ -383,6 +412,8 @@ int main(int argc, char **argv)
     fflush(stdout);
     if (strcmp(given.mode, "begin") == 0 || strcmp(given.mode, "poll") == 0)
         begin_all(&given, &exporter, given.mode[0] == 'p');
+    else if (strcmp(given.mode, "exit") == 0)
+        exit_while_sending(&given, &exporter);
     else if (strcmp(given.mode, "fork_under_way") == 0)
         begin_around_fork(&given, &exporter);
     else if (strncmp(given.mode, "fork", 4) == 0)

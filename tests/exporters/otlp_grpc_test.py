@@ -294,6 +294,16 @@ def fork():
     assert sorted(line.split("\t")[:2] for line in lines) == [[str(number), result] for number in range(3) for result in ("DONE", "REFUSED")], lines
 
 
+def at_exit():
+    """A program that ends while a thread of it sends over TLS ends well, whenever it does."""
+    with tempfile.TemporaryDirectory() as folder:
+        certificates = Certificates(folder)
+        sink = Sink(credentials=grpc.ssl_server_credentials([(certificates.read("server.key"), certificates.read("server.pem"))]))
+        for wait_ms in range(40):
+            assert driver().run(*sink.urls("https://"), "ca=" + certificates["ca.pem"], "mode=exit", f"repeat={wait_ms}",
+                                traces=bodies()["traces"]) == []
+
+
 run_case({"protobuf": protobuf, "user_agent": user_agent, "endpoints": endpoints, "gzip": compressed, "codes": codes,
           "throttling": throttling, "partial_success": partial_success, "request_limit": request_limit, "response_limit": response_limit,
-          "lost": lost, "concurrent": concurrent, "tls": tls, "fork": fork})
+          "lost": lost, "concurrent": concurrent, "tls": tls, "fork": fork, "exit": at_exit})

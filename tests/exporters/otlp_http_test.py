@@ -334,6 +334,15 @@ def fork():
     assert sorted(line.split("\t")[:2] for line in lines) == [[str(number), "DONE"] for number in (0, 0, 1, 1, 2, 2)], lines
 
 
+def at_exit():
+    """A program that ends while a thread of it sends over TLS ends well, whenever it does."""
+    with tempfile.TemporaryDirectory() as folder:
+        certificates = Certificates(folder)
+        sink = Sink(tls=server_tls(certificates))
+        for wait_ms in range(40):
+            assert driver().run(*sink.urls(), "ca=" + certificates["ca.pem"], "mode=exit", f"repeat={wait_ms}", traces=bodies()["traces"]) == []
+
+
 def settings():
     """Endpoints and headers that are none are refused with the reason; defaults are the specification's."""
     for argument, reason in (("traces=localhost:4318", "endpoint: 'localhost:4318' has no http:// or https://"),
@@ -402,7 +411,7 @@ def absent_module():
 
 CASES = {"protobuf": protobuf, "user_agent": user_agent, "json": as_json, "gzip": compressed, "retryable": retryable,
          "not_retryable": not_retryable, "retry_after": retry_after, "partial_success": partial_success, "request_limit": request_limit,
-         "response_limit": response_limit, "lost": lost, "concurrent": concurrent, "tls": tls, "fork": fork, "settings": settings,
+         "response_limit": response_limit, "lost": lost, "concurrent": concurrent, "tls": tls, "fork": fork, "exit": at_exit, "settings": settings,
          "agent": agent, "fetch": fetch, "absent_module": absent_module}
 
 under_packages()
