@@ -175,6 +175,13 @@ uint8_t *text_put(uint8_t *to, unsigned number, const char *text, size_t len)
     return text_field_put(to, number, text, len);
 }
 
+size_t text_size(const char *text, size_t len)
+{
+    const size_t written = text_len(text, len);
+
+    return 1 + varint_size(written) + written;
+}
+
 static const struct tl_value EMPTY = {TL_TYPE_EMPTY, 0, {NULL}};
 
 // Element `index` of any list but a map, as a value of its own.
@@ -359,6 +366,18 @@ size_t value_room(const struct tl_value *value)
 uint8_t *value_put(uint8_t *to, const struct tl_value *value, int64_t length_max)
 {
     return value_write(to, value, length_max, 0);
+}
+
+size_t value_len(const struct tl_value *value, int64_t length_max)
+{
+    return value_size(value, length_max, 0);
+}
+
+size_t attribute_size(const struct tl_attribute *attribute, int64_t length_max)
+{
+    const size_t pair = pair_size(attribute, length_max, 0);
+
+    return 1 + varint_size(pair) + pair;
 }
 
 size_t attribute_room(const struct tl_attribute *attribute)

@@ -11,11 +11,18 @@
 
 enum { ENCODE_UNLIMITED = -1, ENCODE_NESTING_MAX = 16 };
 
-// An attribute that can be: a key, and a value of a known type that is not empty.
+// A value of a known type; a pointer where it says that something is.
+static inline bool value_is_valid(const struct tl_value *value)
+{
+    return value->type > TL_TYPE_EMPTY && value->type <= TL_TYPE_MAP &&
+           (value->count == 0 || value->as.string || value->type == TL_TYPE_BOOL ||
+            value->type == TL_TYPE_INT || value->type == TL_TYPE_DOUBLE);
+}
+
+// An attribute that can be: a key, and a value that is not empty.
 static inline bool attribute_is_valid(const struct tl_attribute *attribute)
 {
-    return attribute->key_len != 0 && attribute->value.type > TL_TYPE_EMPTY &&
-           attribute->value.type <= TL_TYPE_MAP;
+    return attribute->key_len != 0 && attribute->key && value_is_valid(&attribute->value);
 }
 
 // Room that attribute_put needs at most, quickly: never less than what is written.
@@ -26,9 +33,14 @@ size_t attribute_room(const struct tl_attribute *attribute);
 uint8_t *attribute_put(uint8_t *to, unsigned number, const struct tl_attribute *attribute,
                        int64_t length_max);
 
+// Exactly what attribute_put writes.
+size_t attribute_size(const struct tl_attribute *attribute, int64_t length_max);
+
 // An AnyValue message without tag and length; `to` has value_room.
 size_t value_room(const struct tl_value *value);
 uint8_t *value_put(uint8_t *to, const struct tl_value *value, int64_t length_max);
+// Exactly what value_put writes.
+size_t value_len(const struct tl_value *value, int64_t length_max);
 
 // Appends the valid ones of a list, at most `most`; returns how many were left out for any reason.
 // Not the hot path's: it reserves for each.
@@ -37,6 +49,8 @@ uint32_t attributes_write(struct bytes *out, unsigned number, const struct tl_at
 
 // Text as a field `number` (1 to 15), made UTF-8. `to` has room for 3 * len + 12.
 uint8_t *text_put(uint8_t *to, unsigned number, const char *text, size_t len);
+// Exactly what text_put writes.
+size_t text_size(const char *text, size_t len);
 
 // How much of a text fits `most` bytes without cutting a character in two.
 size_t text_cut(const char *text, size_t len, size_t most);

@@ -35,6 +35,7 @@ static void make_all(void)
 {
     const int saved = errno;
     struct tl_span_processor ring;
+    struct tl_log_processor log_ring;
 
     is_making = true;
     if (maker) {
@@ -43,6 +44,9 @@ static void make_all(void)
         ring = tl_span_processor_ring();
         global_default_tracer_provider(tl_tracer_provider_new(
             &(struct tl_tracer_provider_options){.processors = &ring, .processor_count = 1}));
+        log_ring = tl_log_processor_ring();
+        global_default_logger_provider(tl_logger_provider_new(
+            &(struct tl_logger_provider_options){.processors = &log_ring, .processor_count = 1}));
     }
     is_making = false;
     atomic_store(&is_made, true);
@@ -136,14 +140,29 @@ void tl_logger_provider_global_set(struct tl_logger_provider *provider)
     atomic_store(&loggers, provider);
 }
 
+static uint64_t left_ms(uint64_t deadline_ns)
+{
+    const uint64_t now = clock_mono_ns();
+
+    return deadline_ns > now ? (deadline_ns - now) / NS_PER_MS : 0;
+}
+
 int tl_flush(uint64_t timeout_ms)
 {
-    return tl_tracer_provider_flush(atomic_load(&own_tracers), timeout_ms);
+    const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    const int traces = tl_tracer_provider_flush(atomic_load(&own_tracers), timeout_ms);
+    const int logs = tl_logger_provider_flush(atomic_load(&own_loggers), left_ms(deadline_ns));
+
+    return traces ? traces : logs;
 }
 
 int tl_shutdown(uint64_t timeout_ms)
 {
-    return tl_tracer_provider_shutdown(atomic_load(&own_tracers), timeout_ms);
+    const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    const int traces = tl_tracer_provider_shutdown(atomic_load(&own_tracers), timeout_ms);
+    const int logs = tl_logger_provider_shutdown(atomic_load(&own_loggers), left_ms(deadline_ns));
+
+    return traces ? traces : logs;
 }
 
 // When the program leaves main or calls exit(3).
