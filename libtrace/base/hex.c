@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Four bytes at a time on the way out: ids are formatted for every line of a trace.
+// Eight bytes at a time on the way out: ids are formatted for every line of a trace.
 
 #include "libtrace/base/hex.h"
 
@@ -9,8 +9,8 @@ void hex_write(char *out_text, const uint8_t *bytes, size_t len)
 
     size_t i = 0;
 
-    for (; i + 4 <= len; i += 4)
-        hex_write_4(out_text + 2 * i, bytes + i);
+    for (; i + 8 <= len; i += 8)
+        hex_write_8(out_text + 2 * i, bytes + i);
     for (; i < len; i++) {
         out_text[2 * i] = digits[bytes[i] >> 4];
         out_text[2 * i + 1] = digits[bytes[i] & 15];

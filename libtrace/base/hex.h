@@ -12,45 +12,65 @@ void hex_write(char *out_text, const uint8_t *bytes, size_t len);
 // Reads exactly 2 * len digits of either case. On failure out_bytes is untouched.
 bool hex_read(struct str text, uint8_t *out_bytes, size_t len);
 
-#define HEX_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+// Sixteen digits at once, in the registers that every machine we run on has. A vector has no other
+// way to a name than typedef.
+typedef uint8_t hex_digits __attribute__((vector_size(16)));
+typedef uint16_t hex_pairs __attribute__((vector_size(16)));
+typedef uint8_t hex_bytes __attribute__((vector_size(8)));
 
-// Four bytes as eight digits at `to`, all at once in one word (little-endian, as every machine we
-// run on: the first byte is the lowest).
-static inline void hex_write_4(char *to, const uint8_t *from)
+// Eight bytes as sixteen digits at `to`.
+static inline void hex_write_8(char *to, const uint8_t *from)
 {
-    uint32_t bytes;
-    uint64_t digits;
+    hex_bytes bytes;
+    hex_pairs pairs;
+    hex_digits digits;
 
-    memcpy(&bytes, from, 4);
-    digits = bytes;
-    digits = (digits | digits << 16) & UINT64_C(0x0000ffff0000ffff);
-    digits = (digits | digits << 8) & UINT64_C(0x00ff00ff00ff00ff);
-    digits = (digits >> 4 | digits << 8) & HEX_EACH(0x0f);
-    // Bit 4 of value + 6 says that the digit is a letter.
-    digits += HEX_EACH('0') + ((digits + HEX_EACH(6)) >> 4 & HEX_EACH(1)) * ('a' - '0' - 10);
-    memcpy(to, &digits, 8);
+    memcpy(&bytes, from, sizeof bytes);
+    // A pair holds one byte; little-endian, its upper digit comes first.
+    pairs = __builtin_convertvector(bytes, hex_pairs);
+    pairs = (pairs >> 4 | pairs << 8) & 0x0f0f;
+    digits = (hex_digits)pairs;
+    digits += '0' + ((hex_digits)(digits > 9) & ('a' - '0' - 10));
+    memcpy(to, &digits, sizeof digits);
 }
 
-// Eight lower-case digits as four bytes. Returns 0, or anything else when one is no such digit
-// (then the bytes are rubbish): results of several calls can be joined with | and asked once.
-static inline uint64_t hex_read_lower_4(const char *from, uint8_t *to)
+// Sixteen lower-case digits as eight bytes in the order of memory. *inout_wrong gets a bit when one
+// is no such digit, and then the bytes are rubbish: ask once behind several calls.
+static inline uint64_t hex_read_lower_8(const char *from, uint64_t *inout_wrong)
 {
-    uint64_t text;
-    uint64_t digit;
-    uint64_t letter;
+    hex_digits text;
+    hex_digits decimal;
+    hex_digits letter;
+    hex_digits wrong;
+    hex_pairs pairs;
+    hex_bytes bytes;
+    uint64_t halves[2];
     uint64_t value;
-    uint32_t bytes;
 
-    memcpy(&text, from, 8);
-    // With the high bit clear, adding 0x80 - c sets it just where the character is c or above.
-    value = text & HEX_EACH(0x7f);
-    digit = (value + HEX_EACH(0x80 - '0')) & ~(value + HEX_EACH(0x80 - '9' - 1));
-    letter = (value + HEX_EACH(0x80 - 'a')) & ~(value + HEX_EACH(0x80 - 'f' - 1));
-    letter &= HEX_EACH(0x80);
-    value = (value & HEX_EACH(0x0f)) + (letter >> 7) * 9;
-    value = (value << 4 | value >> 8) & UINT64_C(0x00ff00ff00ff00ff);
-    value = (value | value >> 8) & UINT64_C(0x0000ffff0000ffff);
-    bytes = (uint32_t)(value | value >> 16);
-    memcpy(to, &bytes, 4);
-    return (~(digit | letter) | text) & HEX_EACH(0x80);
+    memcpy(&text, from, sizeof text);
+    decimal = text - '0';
+    letter = text - 'a';
+    wrong = (hex_digits)(decimal > 9) & (hex_digits)(letter > 5);
+    memcpy(halves, &wrong, sizeof halves);
+    *inout_wrong |= halves[0] | halves[1];
+    text = (decimal & (hex_digits)(decimal <= 9)) | ((letter + 10) & (hex_digits)(letter <= 5));
+    pairs = (hex_pairs)text;
+    pairs = (pairs << 4 | pairs >> 8) & 0xff;
+    bytes = __builtin_convertvector(pairs, hex_bytes);
+    memcpy(&value, &bytes, sizeof value);
+    return value;
+}
+
+// Two lower-case digits: 0 to 255, or more when one is none.
+static inline unsigned hex_read_lower_1(const char *from)
+{
+    unsigned value = 0;
+
+    for (int i = 0; i < 2; i++) {
+        const unsigned decimal = (unsigned)(unsigned char)from[i] - '0';
+        const unsigned letter = (unsigned)(unsigned char)from[i] - 'a';
+
+        value = value << 4 | (decimal <= 9 ? decimal : letter <= 5 ? letter + 10 : 0x100);
+    }
+    return value;
 }
