@@ -194,7 +194,11 @@ struct tl_context *tl_context_ref(struct tl_context *context)
 
 void tl_context_unref(struct tl_context *context)
 {
-    if (!context || atomic_fetch_sub_explicit(&context->references, 1, memory_order_acq_rel) != 1)
+    if (!context)
+        return;
+    // Who sees one reference has it, and nobody else can make another: no locked instruction.
+    if (atomic_load_explicit(&context->references, memory_order_acquire) != 1 &&
+        atomic_fetch_sub_explicit(&context->references, 1, memory_order_acq_rel) != 1)
         return;
     baggage_unref(context->baggage);
     values_unref(context->values);

@@ -11,25 +11,16 @@ static const struct str traceparent_key = {"traceparent", 11};
 static const struct str tracestate_key = {"tracestate", 10};
 static const char *const fields[] = {"traceparent", "tracestate", NULL};
 
-static bool identity_write(const struct tl_span_context *identity, char out_text[TRACEPARENT_TEXT])
+// Writes every field of the identity, one by one: a struct that is put together and then copied
+// waits for its parts to arrive in memory.
+static inline bool identity_read(struct str text, struct tl_span_context *out_identity)
 {
-    struct traceparent traceparent;
-
-    memcpy(traceparent.trace_id, identity->trace_id, TRACE_ID_BYTES);
-    memcpy(traceparent.span_id, identity->span_id, SPAN_ID_BYTES);
-    traceparent.flags = identity->flags;
-    return traceparent_write(&traceparent, out_text);
-}
-
-static bool identity_read(struct str text, struct tl_span_context *out_identity)
-{
-    struct traceparent traceparent;
-
-    if (!traceparent_read(text, &traceparent))
+    if (!traceparent_ids_read(text, out_identity->trace_id, out_identity->span_id,
+                              &out_identity->flags))
         return false;
-    *out_identity = (struct tl_span_context){.flags = traceparent.flags, .is_remote = true};
-    memcpy(out_identity->trace_id, traceparent.trace_id, TRACE_ID_BYTES);
-    memcpy(out_identity->span_id, traceparent.span_id, SPAN_ID_BYTES);
+    out_identity->is_remote = true;
+    out_identity->trace_state_len = 0;
+    out_identity->trace_state = NULL;
     return true;
 }
 
@@ -38,24 +29,20 @@ bool tl_traceparent_write(const struct tl_span_context *context, char out_text[5
     if (!out_text)
         return false;
     out_text[0] = '\0';
-    return context && identity_write(context, out_text);
+    return context &&
+           traceparent_ids_write(context->trace_id, context->span_id, context->flags, out_text);
 }
 
 bool tl_traceparent_read(const char *text, size_t len, struct tl_span_context *out_context)
 {
-    struct tl_span_context read;
-
-    if (!out_context || !identity_read((struct str){text, len}, &read))
-        return false;
-    *out_context = read;
-    return true;
+    return out_context && identity_read((struct str){text, len}, out_context);
 }
 
 static void identity_inject(const struct tl_span_context *span, tl_set_function *set, void *carrier)
 {
     char text[TRACEPARENT_TEXT];
 
-    if (!identity_write(span, text))
+    if (!traceparent_ids_write(span->trace_id, span->span_id, span->flags, text))
         return;
     set(carrier, traceparent_key.at, traceparent_key.len, text, TRACEPARENT_BYTES);
     if (span->trace_state_len)
@@ -126,21 +113,23 @@ static void state_read(struct tl_context *context, struct str first, const struc
 static struct tl_context *extract(struct tl_context *context, const struct tl_getter *getter,
                                   void *carrier)
 {
-    struct tl_span_context identity;
     struct tl_context *made;
     struct str text;
     const char *more = NULL;
     size_t more_len = 0;
 
     // More than one is nobody's (3.2.2 has exactly one): the trace starts anew.
-    if (!field_get(getter, carrier, traceparent_key, &text) || !identity_read(text, &identity) ||
+    if (!field_get(getter, carrier, traceparent_key, &text) ||
         getter->get(carrier, traceparent_key.at, traceparent_key.len, 1, &more, &more_len))
         return tl_context_ref(context);
     made = context_derive(context);
     if (!made)
         return tl_context_ref(context);
+    if (!identity_read(text, &made->identity)) {
+        tl_context_unref(made);
+        return tl_context_ref(context);
+    }
     made->is_debug = false;
-    made->identity = identity;
     if (field_get(getter, carrier, tracestate_key, &text))
         state_read(made, text, getter, carrier);
     return made;

@@ -5,62 +5,56 @@
 
 enum { KEY_FIRST = 1, KEY = 2, VALUE = 4, BLANK = 8 };
 
-static uint8_t class_of(unsigned char c)
-{
-    // 3.3.1.3.1 and 3.3.1.3.2; a value has every visible character and the blank, but "," and "=".
-    static const uint8_t classes[128] = {
-        ['\t'] = BLANK,
-        [' '] = VALUE | BLANK,
-        ['!' ... ')'] = VALUE,
-        ['*'] = KEY | VALUE,
-        ['+'] = VALUE,
-        ['-'] = KEY | VALUE,
-        ['.'] = VALUE,
-        ['/'] = KEY | VALUE,
-        ['0' ... '9'] = KEY_FIRST | KEY | VALUE,
-        [':' ... '<'] = VALUE,
-        ['>' ... '?'] = VALUE,
-        ['@'] = KEY | VALUE,
-        ['A' ... '^'] = VALUE,
-        ['_'] = KEY | VALUE,
-        ['`'] = VALUE,
-        ['a' ... 'z'] = KEY_FIRST | KEY | VALUE,
-        ['{' ... '~'] = VALUE,
-    };
+// 3.3.1.3.1 and 3.3.1.3.2; a value has every visible character and the blank, but "," and "=".
+static const uint8_t classes[256] = {
+    ['\t'] = BLANK,
+    [' '] = VALUE | BLANK,
+    ['!' ... ')'] = VALUE,
+    ['*'] = KEY | VALUE,
+    ['+'] = VALUE,
+    ['-'] = KEY | VALUE,
+    ['.'] = VALUE,
+    ['/'] = KEY | VALUE,
+    ['0' ... '9'] = KEY_FIRST | KEY | VALUE,
+    [':' ... '<'] = VALUE,
+    ['>' ... '?'] = VALUE,
+    ['@'] = KEY | VALUE,
+    ['A' ... '^'] = VALUE,
+    ['_'] = KEY | VALUE,
+    ['`'] = VALUE,
+    ['a' ... 'z'] = KEY_FIRST | KEY | VALUE,
+    ['{' ... '~'] = VALUE,
+};
 
-    return c < 128 ? classes[c] : 0;
-}
-
-static bool has_class(struct str text, size_t at, uint8_t class)
+// Where the characters of a class end.
+static inline const uint8_t *skip(const uint8_t *at, const uint8_t *end, uint8_t class)
 {
-    return at < text.len && (class_of((unsigned char)text.at[at]) & class) != 0;
+    while (at < end && (classes[*at] & class))
+        at++;
+    return at;
 }
 
 // The member that begins the text: key, equals sign, value up to a comma or the end. 0: none.
 static size_t member_len(struct str text)
 {
-    size_t at = 0;
-    size_t value;
-    size_t end;
+    const uint8_t *start = (const uint8_t *)text.at;
+    const uint8_t *end = start + text.len;
+    const uint8_t *at = skip(start, end, KEY);
+    const uint8_t *value;
+    const uint8_t *value_end;
 
-    if (!has_class(text, 0, KEY_FIRST))
-        return 0;
-    while (has_class(text, at, KEY))
-        at++;
-    if (at > TRACE_STATE_KEY_MAX || at >= text.len || text.at[at] != '=')
+    if (at == start || !(classes[*start] & KEY_FIRST) || at - start > TRACE_STATE_KEY_MAX ||
+        at == end || *at != '=')
         return 0;
     value = at + 1;
-    for (at = value; has_class(text, at, VALUE);)
-        at++;
-    for (end = at; end > value && text.at[end - 1] == ' ';)
-        end--;
+    at = value_end = skip(value, end, VALUE);
+    while (value_end > value && value_end[-1] == ' ')
+        value_end--;
     // Blanks behind the value are not its own, and only they may stand before the comma.
-    while (has_class(text, at, BLANK))
-        at++;
-    if (end == value || end - value > TRACE_STATE_VALUE_MAX ||
-        (at < text.len && text.at[at] != ','))
+    at = skip(at, end, BLANK);
+    if (value_end == value || value_end - value > TRACE_STATE_VALUE_MAX || (at < end && *at != ','))
         return 0;
-    return end;
+    return (size_t)(value_end - start);
 }
 
 bool trace_state_is_valid(struct str text)
