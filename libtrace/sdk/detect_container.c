@@ -41,15 +41,15 @@ static bool is_ecs_id(struct str text)
 // docker-ID.scope, cri-containerd-ID.scope, crio-ID, libpod-ID.scope, SLICE:cri-containerd:ID, ID.
 static struct str id_of_part(struct str part)
 {
-    const size_t dot = str_find(part, '.');
-    struct str id = {part.at, dot};
+    struct str id = behind_last(part, ':');
 
+    id.len = str_find(id, '.');
     // The monitor beside a podman or cri-o container has a group of its own.
-    if (str_starts(part, STR("libpod-conmon-")) || str_starts(part, STR("crio-conmon-")))
+    if (str_starts(id, STR("libpod-conmon-")) || str_starts(id, STR("crio-conmon-")))
         return STR("");
     if (is_ecs_id(id))
         return id;
-    id = behind_last(behind_last(id, ':'), '-');
+    id = behind_last(id, '-');
     return id.len == ID_DIGITS && is_hex(id) ? id : STR("");
 }
 
