@@ -409,8 +409,10 @@ static void span_end(struct tl_span *handle, uint64_t end_ns)
 
     if (!handle)
         return;
-    if (thread && thread->span == handle)
+    if (thread && thread->span == handle) {
         thread->span = NULL;
+        thread_context_note(thread);
+    }
     if (!tl_span_wants(handle)) {
         if (passive_end(handle))
             span_give(span);
@@ -505,5 +507,6 @@ struct tl_span *tl_current_set(struct tl_span *handle)
         return NULL;
     former = thread->span;
     thread->span = handle;
+    thread_context_note(thread);
     return former;
 }

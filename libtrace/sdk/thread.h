@@ -10,6 +10,7 @@
 
 #include <throughline/context.h>
 
+#include "libtrace/sdk/thread_context.h"
 #include "libtrace/sdk/tick.h"
 
 // otel.sdk.span.started by where the parent is and what the sampler said: origin * 3 + decision.
@@ -26,6 +27,7 @@ struct thread {
     unsigned kept_count;
     struct tl_context *kept_contexts;
     unsigned kept_context_count;
+    struct thread_record record; // what is current, for readers from outside
     // Written by this thread alone, read by whoever collects: relaxed.
     _Atomic uint64_t started[SPAN_ORIGINS * SPAN_DECISIONS];
     _Atomic uint64_t ended; // that recorded
