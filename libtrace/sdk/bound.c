@@ -12,6 +12,7 @@
 struct binding {
     const struct stream_list *list;
     struct binding *former;
+    int only; // the cell of a single stream; -1: there are several, or none
     struct series *series[];
 };
 
@@ -57,6 +58,9 @@ static struct binding *bind(struct tl_bound *bound)
     if (!made)
         return NULL;
     made->list = list;
+    made->only = list->count == 1 ? (int)list->streams[0]->cell : -1;
+    if (made->only == CELL_EXPLICIT && !list->streams[0]->is_double)
+        made->only = -1;
     for (size_t i = 0; i < list->count; i++)
         made->series[i] = series_bind(list->streams[i], bound);
     made->former = seen;
@@ -147,25 +151,30 @@ static __attribute__((noinline)) void measure_anew(struct tl_bound *bound, union
     errno = saved;
 }
 
-static inline __attribute__((always_inline)) void bound_measure(struct tl_bound *bound,
-                                                                union number value)
+// Within a section: the cell, and the exemplar when there may be one.
+static __attribute__((noinline)) void
+binding_record(struct tl_bound *bound, const struct binding *binding, union number value)
+{
+    for (size_t i = 0; i < binding->list->count; i++)
+        series_record(binding->list->streams[i], binding->series[i], value);
+    if (may_be_offered(bound->instrument))
+        bound_offer(bound, binding, value);
+}
+
+// A section with the binding for the instrument's list of now; 0: there is none.
+static inline uint64_t binding_enter(struct tl_bound *bound, const struct binding **out_binding)
 {
     const uint64_t ticket = guard_enter();
     const struct binding *binding = atomic_load_explicit(&bound->binding, memory_order_acquire);
 
-    if (__builtin_expect(!ticket ||
-                             binding->list != atomic_load_explicit(&bound->instrument->streams,
+    *out_binding = binding;
+    if (__builtin_expect(ticket &&
+                             binding->list == atomic_load_explicit(&bound->instrument->streams,
                                                                    memory_order_acquire),
-                         0)) {
-        guard_leave(ticket);
-        measure_anew(bound, value);
-        return;
-    }
-    for (size_t i = 0; i < binding->list->count; i++)
-        series_record(binding->list->streams[i], binding->series[i], value);
-    if (__builtin_expect(may_be_offered(bound->instrument), 0))
-        bound_offer(bound, binding, value);
+                         1))
+        return ticket;
     guard_leave(ticket);
+    return 0;
 }
 
 static __attribute__((noinline)) void refuse(const struct tl_bound *bound)
@@ -176,20 +185,49 @@ static __attribute__((noinline)) void refuse(const struct tl_bound *bound)
 
 void tl_bound_measure(struct tl_bound *bound, int64_t value)
 {
+    const struct binding *binding;
     union number number;
+    uint64_t ticket;
 
-    if (bound && value_of_integer(bound->instrument, value, &number))
-        bound_measure(bound, number);
-    else
+    if (!bound || !value_of_integer(bound->instrument, value, &number)) {
         refuse(bound);
+        return;
+    }
+    ticket = binding_enter(bound, &binding);
+    if (!ticket) {
+        measure_anew(bound, number);
+        return;
+    }
+    // The usual one: a single sum, and no span.
+    if (__builtin_expect(binding->only == CELL_SUM && !may_be_offered(bound->instrument), 1)) {
+        atomic_fetch_add_explicit(&binding->series[0]->value, number.bits, memory_order_relaxed);
+        series_touch(binding->series[0]);
+    } else {
+        binding_record(bound, binding, number);
+    }
+    guard_leave(ticket);
 }
 
 void tl_bound_measure_double(struct tl_bound *bound, double value)
 {
+    const struct binding *binding;
     union number number;
+    uint64_t ticket;
 
-    if (bound && value_of_double(bound->instrument, value, &number))
-        bound_measure(bound, number);
-    else
+    if (!bound || !value_of_double(bound->instrument, value, &number)) {
         refuse(bound);
+        return;
+    }
+    ticket = binding_enter(bound, &binding);
+    if (!ticket) {
+        measure_anew(bound, number);
+        return;
+    }
+    if (__builtin_expect(binding->only == CELL_EXPLICIT && !may_be_offered(bound->instrument), 1)) {
+        histogram_record(binding->list->streams[0], binding->series[0], value);
+        series_touch(binding->series[0]);
+    } else {
+        binding_record(bound, binding, number);
+    }
+    guard_leave(ticket);
 }

@@ -26,6 +26,15 @@ static struct {
     unsigned next;
 } types[TYPES_MAX];
 
+static void text_keep(char *to, size_t room, const char *text)
+{
+    const size_t len = strlen(text);
+    const size_t kept = len < room ? len : room - 1;
+
+    memcpy(to, text, kept);
+    to[kept] = '\0';
+}
+
 unsigned observe_number(const char *type)
 {
     unsigned number = 0;
@@ -35,7 +44,7 @@ unsigned observe_number(const char *type)
         if (types[i].name[0] && strncmp(types[i].name, type, TEXT_MAX - 1) != 0)
             continue;
         if (!types[i].name[0])
-            strncpy(types[i].name, type, TEXT_MAX - 1);
+            text_keep(types[i].name, sizeof types[i].name, type);
         number = types[i].next++;
         break;
     }
@@ -51,13 +60,14 @@ struct observed *observed_exporter(const struct tl_exporter_v1 *exporter, enum t
     errno = saved;
     if (!made)
         return NULL;
-    strncpy(made->type, exporter->type ? exporter->type : "custom_metric_exporter", TEXT_MAX - 1);
+    text_keep(made->type, sizeof made->type,
+              exporter->type ? exporter->type : "custom_metric_exporter");
     made->figures.type = made->type;
     made->figures.number = observe_number(made->type);
     made->figures.signal = signal;
     // A struct of before those fields were added is shorter.
     if (exporter->size >= sizeof *exporter && exporter->server_address) {
-        strncpy(made->server_address, exporter->server_address, TEXT_MAX - 1);
+        text_keep(made->server_address, sizeof made->server_address, exporter->server_address);
         made->figures.server_address = made->server_address;
         made->figures.server_port = exporter->server_port;
     }
@@ -104,7 +114,7 @@ static void cause_add(struct observed_figures *figures, const char *text, uint64
         i = most - 1;
     if (i == figures->cause_count) {
         figures->cause_count++;
-        strncpy(figures->causes[i].text, text, sizeof figures->causes[i].text - 1);
+        text_keep(figures->causes[i].text, sizeof figures->causes[i].text, text);
     }
     figures->causes[i].records += records;
 }
