@@ -12,6 +12,7 @@
 #include "libtrace/otlp/varint.h"
 #include "libtrace/sdk/instrument.h"
 #include "libtrace/sdk/observe.h"
+#include "libtrace/sdk/prometheus_point.h"
 #include "libtrace/sdk/say.h"
 #include "libtrace/sdk/stats.h"
 
@@ -70,6 +71,7 @@ static void memory_free(struct tl_metric_reader *reader)
     for (unsigned kind = 0; kind < 8; kind++)
         free(reader->boundaries[kind]);
     free(reader->producers);
+    point_sums_free(reader->sums);
     turn_done(&reader->turn);
     free(reader);
 }

@@ -9,6 +9,7 @@
 #include "libtrace/sdk/view.h"
 
 struct observed;
+struct point_sums;
 
 struct reader_functions {
     // The provider is there: periodic work may begin. May be NULL, as the others.
@@ -31,7 +32,8 @@ struct tl_metric_reader {
     double *boundaries[8];
     _Atomic(struct tl_meter_provider *) provider;
     _Atomic bool is_shut;
-    struct turn turn; // who collects
+    struct turn turn;        // who collects; what follows is theirs
+    struct point_sums *sums; // of deltas, for Prometheus
 };
 
 // Copies the options. NULL without memory: then `self` is not taken.
