@@ -3,7 +3,7 @@
 
 #include "libtrace/umbrella/variable.h"
 
-#include "libtrace/base/hex.h"
+#include "libtrace/sdk/context.h"
 #include "libtrace/sdk/say.h"
 #include "libtrace/sdk/stats.h"
 
@@ -97,41 +97,6 @@ void variable_choice(const struct variable_source *source, const char *name,
     variable_refuse(name, text, "is not one of its values");
 }
 
-bool variable_decode(struct arena *arena, struct str text, struct str *out)
-{
-    char *to = arena_take(arena, text.len + 1);
-    size_t len = 0;
-
-    if (!to)
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.at[i] != '%') {
-            to[len++] = text.at[i];
-            continue;
-        }
-        if (text.len - i < 3 ||
-            !hex_read((struct str){text.at + i + 1, 2}, (uint8_t *)to + len, 1) || to[len] == '\0')
-            return false;
-        len++;
-        i += 2;
-    }
-    to[len] = '\0';
-    *out = (struct str){to, len};
-    return true;
-}
-
-// RFC 9110 5.6.2.
-static bool is_token(struct str text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        const char c = text.at[i];
-
-        if (c <= ' ' || c >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", c))
-            return false;
-    }
-    return text.len > 0;
-}
-
 // What a header may hold: no control characters but a tab.
 static bool is_field_value(struct str text)
 {
@@ -147,17 +112,16 @@ static bool pair_read(const struct variable_source *source, struct str pair,
 {
     const size_t equals = str_find(pair, '=');
     const struct str name = str_trim((struct str){pair.at, equals});
-    struct str value = str_trim(str_from(pair, equals + 1));
-    struct str copy;
+    const struct str value = str_trim(str_from(pair, equals + 1));
+    const struct str copy = arena_format(source->arena, "%.*s", STR_ARGS(name));
+    char *const decoded = arena_take(source->arena, value.len + 1); // zeroed: it ends with a NUL
 
-    if (equals == pair.len || !is_token(name) || !variable_decode(source->arena, value, &value) ||
-        !is_field_value(value))
+    if (equals == pair.len || !token_is_valid(name) || !copy.at || !decoded)
         return false;
-    copy = arena_format(source->arena, "%.*s", STR_ARGS(name));
-    if (!copy.at)
+    if (!is_field_value((struct str){decoded, percent_decode(decoded, value)}))
         return false;
     out_pair[0] = copy.at;
-    out_pair[1] = value.at;
+    out_pair[1] = decoded;
     return true;
 }
 

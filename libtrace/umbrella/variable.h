@@ -28,10 +28,7 @@ void variable_wait(const struct variable_source *source, const char *name, uint6
 // The index among the names, any case; the list ends with NULL.
 void variable_choice(const struct variable_source *source, const char *name,
                      const char *const *choices, unsigned *out);
-// k=v,k=v as of W3C Baggage without properties; values percent-decoded. False, with what was there
-// untouched, when it is unset or malformed.
+// k=v,k=v as of W3C Baggage without properties; values are percent-decoded. False, with what was
+// there untouched, when it is unset or malformed.
 bool variable_pairs(const struct variable_source *source, const char *name, const char **out,
                     size_t pairs_max);
-
-// Two hexadecimal digits behind each '%'; false: not that. The result has a NUL.
-bool variable_decode(struct arena *arena, struct str text, struct str *out);
