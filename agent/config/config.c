@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "agent/config/node.h"
-#include "libtrace/otlp/json_text.h"
+#include "libtrace/yaml/yaml.h"
 
 enum { FILE_BYTES_MAX = 256 << 10 };
 
@@ -305,68 +305,20 @@ static void default_write(struct bytes *out)
                      has_ebpf && signal == SIGNAL_TRACES ? ", ebpf" : "");
 }
 
-// What libfyaml found. It gives no reason for an empty file and for bytes that are no text.
-static int yaml_problem(struct reading *reading, struct fy_diag *diag)
+static int document_read(struct reading *reading, struct str text)
 {
-    void *walk = NULL;
-    const struct fy_diag_error *error = fy_diag_errors_iterate(diag, &walk);
-
-    if (!error)
-        return node_problem(reading, NULL, "no YAML document is in it");
-    bytes_format(reading->problems, "%s:%d:%d: %s\n", reading->file, error->line, error->column,
-                 error->msg);
-    return -EINVAL;
-}
-
-static int document_read(struct reading *reading, struct str text, struct fy_diag *diag)
-{
-    const struct fy_parse_cfg parse = {.flags = FYPCF_QUIET | FYPCF_DEFAULT_PARSE, .diag = diag};
-    struct fy_parser *parser = fy_parser_create(&parse);
-    struct fy_document *document = NULL;
-    struct fy_document *second = NULL;
+    struct yaml_problem problem;
+    struct yaml yaml;
     int failed;
 
-    if (!parser || fy_parser_set_string(parser, text.at, text.len) != 0) {
-        fy_parser_destroy(parser);
-        return node_problem(reading, NULL, "out of memory");
+    if (yaml_open(&yaml, text, &problem) != 0) {
+        bytes_format(reading->problems, "%s:%u:%u: %s\n", reading->file, problem.place.line,
+                     problem.place.column, problem.text);
+        return -EINVAL;
     }
-    document = fy_parse_load_document(parser);
-    failed =
-        document ? root_read(reading, fy_document_root(document)) : yaml_problem(reading, diag);
-    if (document)
-        second = fy_parse_load_document(parser);
-    if (second)
-        failed = node_problem(reading, fy_document_root(second),
-                              "a second document: a configuration is one");
-    else if (document && fy_parser_get_stream_error(parser))
-        failed = yaml_problem(reading, diag);
-    fy_parse_document_destroy(parser, second);
-    fy_parse_document_destroy(parser, document);
-    fy_parser_destroy(parser);
+    failed = root_read(reading, yaml_root(&yaml));
+    yaml_close(&yaml);
     return failed;
-}
-
-// YAML 1.2, 5.1: printable characters in UTF-8. libfyaml does not come back from some that are not.
-static int text_check(struct reading *reading, struct str text)
-{
-    unsigned line = 1;
-    unsigned column = 1;
-
-    for (size_t at = 0; at < text.len;) {
-        const uint8_t byte = (uint8_t)text.at[at];
-        const size_t len = utf8_sequence_len(str_from(text, at));
-
-        if (len == 0 || byte == 0x7f ||
-            (byte < 0x20 && byte != '\t' && byte != '\n' && byte != '\r')) {
-            bytes_format(reading->problems, "%s:%u:%u: byte 0x%02x is not text in UTF-8\n",
-                         reading->file, line, column, byte);
-            return -EINVAL;
-        }
-        column = byte == '\n' ? 1 : column + 1;
-        line += byte == '\n';
-        at += len;
-    }
-    return 0;
 }
 
 int config_read(const char *file, struct str text, struct str data_dir, struct config **out_config,
@@ -374,21 +326,14 @@ int config_read(const char *file, struct str text, struct str data_dir, struct c
 {
     struct config *config = calloc(1, sizeof *config);
     struct reading reading = {file, config, out_problems, 0};
-    const struct fy_diag_cfg quiet = {.level = FYET_MAX};
-    struct fy_diag *diag = fy_diag_create(&quiet);
     int failed;
 
-    if (!config || !diag) {
+    if (!config) {
         failed = node_problem(&reading, NULL, "out of memory");
     } else {
-        fy_diag_set_collect_errors(diag, true);
         arena_init(&config->arena, 16 << 20);
-        failed = text_check(&reading, text);
-        if (!failed)
-            failed = document_read(&reading, text, diag);
+        failed = document_read(&reading, text);
     }
-    if (diag)
-        fy_diag_destroy(diag);
     if (failed || !config) {
         config_free(config);
         return failed;

@@ -6,41 +6,20 @@
 #include <errno.h>
 #include <libfyaml.h>
 #include <stdarg.h>
-#include <stdlib.h>
+
+#include "libtrace/base/substitute.h"
+#include "libtrace/yaml/yaml.h"
 
 enum { PROBLEMS_MAX = 50 };
 
 struct str node_scalar(struct fy_node *node)
 {
-    size_t len = 0;
-    const char *at = node ? fy_node_get_scalar(node, &len) : NULL;
-
-    return at ? (struct str){at, len} : (struct str){"", 0};
-}
-
-static const struct fy_mark *mark_of(struct fy_node *node)
-{
-    struct fy_token *token;
-    void *walk = NULL;
-
-    // The depth of a document is limited by the parser.
-    while (node && !fy_node_is_scalar(node) && !fy_node_is_alias(node)) {
-        walk = NULL;
-        if (fy_node_is_mapping(node)) {
-            struct fy_node_pair *pair = fy_node_mapping_iterate(node, &walk);
-
-            node = pair ? fy_node_pair_key(pair) : NULL;
-        } else {
-            node = fy_node_sequence_iterate(node, &walk);
-        }
-    }
-    token = node ? fy_node_get_scalar_token(node) : NULL;
-    return token ? fy_token_start_mark(token) : NULL;
+    return yaml_scalar(node);
 }
 
 int node_problem(struct reading *reading, struct fy_node *node, const char *format, ...)
 {
-    const struct fy_mark *mark = mark_of(node);
+    const struct yaml_place place = yaml_place(node);
     char reason[512];
     va_list args;
 
@@ -52,8 +31,8 @@ int node_problem(struct reading *reading, struct fy_node *node, const char *form
     if (vsnprintf(reason, sizeof reason, format, args) < 0)
         reason[0] = '\0';
     va_end(args);
-    bytes_format(reading->problems, "%s:%d:%d: %s\n", reading->file, mark ? mark->line + 1 : 1,
-                 mark ? mark->column + 1 : 1, reason);
+    bytes_format(reading->problems, "%s:%u:%u: %s\n", reading->file, place.line, place.column,
+                 reason);
     return -EINVAL;
 }
 
@@ -63,51 +42,15 @@ bool node_is_empty(struct fy_node *node)
                      (node_scalar(node).len == 0 || str_equal(node_scalar(node), STR("null"))));
 }
 
-// ${NAME}, ${env:NAME}, ${NAME:-default}; $$ is a dollar sign.
-static int substitute(struct reading *reading, struct fy_node *node, struct str *out_text)
+static int node_substitute(struct reading *reading, struct fy_node *node, struct str *out_text)
 {
-    struct str left = node_scalar(node);
     struct bytes text = {.limit = 1 << 20};
+    const struct substitution by = {.get = substitute_getenv, .is_strict = true};
+    struct why why = {""};
 
-    while (left.len) {
-        const size_t dollar = str_find(left, '$');
-        struct str name;
-        char variable[256];
-        size_t end;
-        size_t colon;
-        const char *value;
-
-        bytes_add(&text, left.at, dollar);
-        left = str_from(left, dollar);
-        if (left.len < 2 || (left.at[1] != '$' && left.at[1] != '{')) {
-            bytes_add(&text, left.at, left.len ? 1 : 0);
-            left = str_from(left, 1);
-            continue;
-        }
-        if (left.at[1] == '$') {
-            bytes_add_byte(&text, '$');
-            left = str_from(left, 2);
-            continue;
-        }
-        end = str_find(left, '}');
-        name = (struct str){left.at + 2, end < left.len ? end - 2 : 0};
-        if (str_starts(name, STR("env:")))
-            name = str_from(name, 4);
-        colon = str_find(name, ':');
-        if (colon == 0 || colon >= sizeof variable ||
-            (colon < name.len && !str_starts(str_from(name, colon), STR(":-")))) {
-            bytes_done(&text);
-            return node_problem(reading, node, "'%.*s' is not a reference such as ${env:NAME}",
-                                STR_ARGS(node_scalar(node)));
-        }
-        memcpy(variable, name.at, colon);
-        variable[colon] = '\0';
-        value = getenv(variable);
-        if (value && *value)
-            bytes_add_str(&text, str_of(value));
-        else if (colon < name.len)
-            bytes_add_str(&text, str_from(name, colon + 2));
-        left = str_from(left, end + 1);
+    if (substitute(node_scalar(node), &by, &text, &why) != 0) {
+        bytes_done(&text);
+        return node_problem(reading, node, "%s", why.text);
     }
     *out_text = arena_copy(&reading->config->arena, bytes_str(&text));
     bytes_done(&text);
@@ -121,7 +64,7 @@ static int line_part(struct reading *reading, struct fy_node *node, bool may_be_
 {
     if (node && !fy_node_is_scalar(node))
         return node_problem(reading, node, "text was expected, not a list or a map");
-    if (substitute(reading, node, out_text) != 0)
+    if (node_substitute(reading, node, out_text) != 0)
         return -EINVAL;
     if (out_text->len == 0 && !may_be_empty)
         return node_problem(reading, node, "an empty item says nothing");
