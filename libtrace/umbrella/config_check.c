@@ -222,7 +222,8 @@ static int attribute_check(const struct check *check, const struct tl_config_nod
     static const struct shape map = {.kind = SHAPE_MAP, .properties = properties};
     const struct tl_config_node *value = tl_config_get(node, "value");
     const char *wanted = tl_config_text(tl_config_get(node, "type"));
-    int failed = map_check(check, node, &map, step);
+    const bool has_type = wanted != NULL;
+    const int failed = map_check(check, node, &map, step);
 
     if (failed)
         return failed;
@@ -240,7 +241,8 @@ static int attribute_check(const struct check *check, const struct tl_config_nod
                                         : refuse(check, value, step, "value: %s is not of type %s",
                                                  kind_word(value), wanted);
     for (const struct tl_config_node *at = value->first; at; at = at->next) {
-        if (!type_fits(at, wanted))
+        // Without a type, texts are those alone that look like it.
+        if (!type_fits(at, wanted) || (!has_type && *wanted == 's' && at->kind != TL_CONFIG_STRING))
             return refuse(check, at, step, "value: items of more than one type");
     }
     return 0;
@@ -261,6 +263,13 @@ static int shape_check(const struct check *check, const struct tl_config_node *n
     case SHAPE_NUMBER:
         return number_check(check, node, shape, step);
     case SHAPE_TEXT:
+        // "${KEY}" in quotes is a text also when the variable holds a number.
+        return node->kind == TL_CONFIG_STRING
+                   ? 0
+                   : refuse(check, node, step, "a text was expected, not %s%s", kind_word(node),
+                            is_scalar(node) && node->kind != TL_CONFIG_NULL ? ": put it in quotes"
+                                                                            : "");
+    case SHAPE_SCALAR:
         return is_scalar(node) && node->kind != TL_CONFIG_NULL
                    ? 0
                    : refuse(check, node, step, "a text was expected, not %s", kind_word(node));

@@ -40,6 +40,7 @@ enum { MILLISECONDS_MAX = INT64_C(31536000000), COUNT_MAX = INT64_C(4294967293) 
 static const struct shape flag = {.kind = SHAPE_BOOL};
 static const struct shape text = {.kind = SHAPE_TEXT};
 static const struct shape due_text = {.kind = SHAPE_TEXT, .is_not_null = true};
+static const struct shape version = {.kind = SHAPE_SCALAR, .is_not_null = true};
 static const struct shape texts = ITEMS(&due_text, 1);
 static const struct shape ratio = {.kind = SHAPE_NUMBER, .least = 0, .most = 1};
 static const struct shape number = {
@@ -272,7 +273,7 @@ const struct shape config_root_shape = {
     .is_not_null = true,
     .takes_unknown = true,
     .properties =
-        LIST({"file_format", &due_text, true}, {"disabled", &flag, false},
+        LIST({"file_format", &version, true}, {"disabled", &flag, false},
              {"log_level", &severity, false}, {"attribute_limits", &attribute_limits, false},
              {"logger_provider", &logger_provider, false},
              {"meter_provider", &meter_provider, false}, {"propagator", &propagator, false},

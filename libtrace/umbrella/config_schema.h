@@ -13,7 +13,8 @@ enum shape_kind {
     SHAPE_BOOL,
     SHAPE_INT,
     SHAPE_NUMBER,
-    SHAPE_TEXT, // any scalar: a number that a variable holds is a text where one is due
+    SHAPE_TEXT,
+    SHAPE_SCALAR, // what is a number or a word without quotes, too
     SHAPE_CHOICE,
     SHAPE_MAP,
     SHAPE_LIST,
