@@ -36,6 +36,7 @@ static void make_all(void)
     const int saved = errno;
     struct tl_span_processor ring;
     struct tl_log_processor log_ring;
+    struct tl_metric_reader *reader;
 
     is_making = true;
     if (maker) {
@@ -47,6 +48,9 @@ static void make_all(void)
         log_ring = tl_log_processor_ring();
         global_default_logger_provider(tl_logger_provider_new(
             &(struct tl_logger_provider_options){.processors = &log_ring, .processor_count = 1}));
+        reader = tl_reader_ring(NULL);
+        global_default_meter_provider(tl_meter_provider_new(&(struct tl_meter_provider_options){
+            .readers = &reader, .reader_count = reader ? 1 : 0}));
     }
     is_making = false;
     atomic_store(&is_made, true);
@@ -152,8 +156,10 @@ int tl_flush(uint64_t timeout_ms)
     const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
     const int traces = tl_tracer_provider_flush(atomic_load(&own_tracers), timeout_ms);
     const int logs = tl_logger_provider_flush(atomic_load(&own_loggers), left_ms(deadline_ns));
+    // Last: they tell what became of the others.
+    const int metrics = tl_meter_provider_flush(atomic_load(&own_meters), left_ms(deadline_ns));
 
-    return traces ? traces : logs;
+    return traces ? traces : logs ? logs : metrics;
 }
 
 int tl_shutdown(uint64_t timeout_ms)
@@ -161,8 +167,9 @@ int tl_shutdown(uint64_t timeout_ms)
     const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
     const int traces = tl_tracer_provider_shutdown(atomic_load(&own_tracers), timeout_ms);
     const int logs = tl_logger_provider_shutdown(atomic_load(&own_loggers), left_ms(deadline_ns));
+    const int metrics = tl_meter_provider_shutdown(atomic_load(&own_meters), left_ms(deadline_ns));
 
-    return traces ? traces : logs;
+    return traces ? traces : logs ? logs : metrics;
 }
 
 // When the program leaves main or calls exit(3).
