@@ -110,11 +110,12 @@ struct tl_module_v1 {
 
 // For static linking: makes a module known, once, before tl_init.
 TL_API void tl_module_add(const struct tl_module_v1 *module);
-// What the archives libthroughline-http.a, libthroughline-grpc.a and libthroughline-yaml.a have for
-// it; not in libthroughline.
+// What the archives libthroughline-http.a, -grpc.a, -yaml.a and -prometheus.a have for it; not in
+// libthroughline.
 TL_API const struct tl_module_v1 *tl_module_http(void);
 TL_API const struct tl_module_v1 *tl_module_grpc(void);
 TL_API const struct tl_module_v1 *tl_module_yaml(void);
+TL_API const struct tl_module_v1 *tl_module_prometheus(void);
 
 // Ready-made ones. Each fills *out_exporter: 0 or -errno with a reason (NULL allowed). What they
 // hold goes with the exporter's own free.
