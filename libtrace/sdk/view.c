@@ -81,6 +81,7 @@ static bool view_copy(struct arena *arena, struct view *to, const struct tl_view
         memcpy(boundaries, aggregation->boundaries,
                aggregation->boundary_count * sizeof *boundaries);
         to->is.aggregation.boundaries = boundaries;
+        to->is.aggregation.has_boundaries = true;
     }
     return !is_failed;
 }

@@ -130,7 +130,7 @@ static void list_put(struct bytes *out, const char *name, struct str wire, char 
 {
     struct reader reader = reader_of(wire);
 
-    bytes_format(out, " %s", name);
+    bytes_format(out, name[0] ? " %s" : "%s", name);
     while (reader_left(&reader)) {
         bytes_add_byte(out, ' ');
         if (kind == 'd')
