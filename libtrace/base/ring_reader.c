@@ -193,8 +193,10 @@ static uint64_t read_one(struct ring_reader *reader, unsigned sub, uint64_t end,
     return need;
 }
 
-// The same in the own ring, whose writers are trusted to keep its form.
-static uint64_t read_own(struct ring_reader *reader, unsigned sub, ring_visit *visit, void *self)
+// The same in the own ring, whose writers are trusted to keep its form. Counts what was visited:
+// the empty rest of a lap is no record.
+static uint64_t read_own(struct ring_reader *reader, unsigned sub, ring_visit *visit, void *self,
+                         size_t *inout_records)
 {
     const uint64_t position = reader->position[sub];
     const uint8_t *at =
@@ -207,6 +209,7 @@ static uint64_t read_own(struct ring_reader *reader, unsigned sub, ring_visit *v
         return reader->sub_bytes - (position & (reader->sub_bytes - 1));
     visit(self, &(struct ring_record){{head->entry, head->signal, head->count},
                                       {(const char *)at + HEAD_BYTES, head->len}});
+    ++*inout_records;
     return ((uint64_t)head->len + HEAD_BYTES + STEP - 1) & ~(uint64_t)(STEP - 1);
 }
 
@@ -255,14 +258,14 @@ size_t ring_reader_read(struct ring_reader *reader, size_t max_bytes, bool is_wr
 
         while (reader->position[sub] < end && read_bytes < max_bytes && records < max_records) {
             const uint64_t step = reader->own
-                                      ? read_own(reader, sub, visit, self)
+                                      ? read_own(reader, sub, visit, self, &records)
                                       : read_one(reader, sub, end, is_writer_gone, visit, self);
 
             if (step == 0)
                 break;
             reader->position[sub] += step;
             read_bytes += step;
-            records++;
+            records += !reader->own;
         }
     }
     reader->turn++;

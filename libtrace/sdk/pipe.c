@@ -350,8 +350,12 @@ void pipe_commit(struct pipe *pipe, const struct ring_slot *slot)
     }
     if (!atomic_load_explicit(&pipe->is_armed, memory_order_relaxed))
         arm(pipe);
-    else if (pipe->queued_max && atomic_load_explicit(&pipe->queued, memory_order_relaxed) ==
-                                     pipe->batch.max_batch_records)
+    // Not only by whom the batch became full: that one may find the sender about to sleep.
+    if (pipe->queued_max &&
+        atomic_load_explicit(&pipe->queued, memory_order_relaxed) >=
+            pipe->batch.max_batch_records &&
+        !atomic_load_explicit(&pipe->is_woken, memory_order_relaxed) &&
+        !atomic_exchange(&pipe->is_woken, true))
         task_wake(pipe->task);
 }
 

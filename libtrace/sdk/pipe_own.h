@@ -56,6 +56,7 @@ struct pipe {
     _Atomic bool is_shut;
     _Atomic bool is_armed; // the sender knows that something waits
     _Atomic uint64_t armed_ns;
+    _Atomic bool is_woken; // a whole batch waits, and the sender was told since it last began
     _Atomic size_t queued; // records; kept only when they are limited
     size_t queued_max;     // 0: bytes alone limit
 

@@ -256,6 +256,7 @@ uint64_t pipe_run(void *self, uint64_t now_ns, bool may_wait)
     uint64_t wanted;
     bool is_flushing;
 
+    atomic_store(&pipe->is_woken, false);
     pthread_mutex_lock(&pipe->lock);
     wanted = pipe->flush_wanted;
     is_flushing = wanted > pipe->flush_done;
