@@ -259,6 +259,59 @@ static void threads_have_contexts_of_their_own(void **state)
     tl_context_unref(context);
 }
 
+// ---- The identity itself
+
+static void an_identity_is_valid_with_both_ids(void **state)
+{
+    struct tl_span_context identity = {.trace_id = {[15] = 1}, .span_id = {[7] = 1}};
+
+    (void)state;
+    assert_true(tl_span_context_is_valid(&identity));
+    identity.span_id[7] = 0;
+    assert_false(tl_span_context_is_valid(&identity));
+    identity.span_id[0] = 1;
+    identity.trace_id[15] = 0;
+    assert_false(tl_span_context_is_valid(&identity));
+    identity.trace_id[0] = 1;
+    assert_true(tl_span_context_is_valid(&identity));
+    assert_false(tl_span_context_is_valid(NULL));
+}
+
+static void only_what_came_from_elsewhere_is_remote(void **state)
+{
+    const struct tl_span_context remote = identity_of(remote_text);
+    struct tl_span *span = tl_span_start("local", TL_SERVER, &remote);
+
+    (void)state;
+    assert_true(remote.is_remote);
+    assert_false(tl_span_context(span).is_remote);
+    tl_span_end(span);
+}
+
+static void trace_ids_of_our_roots_are_random_and_say_so(void **state)
+{
+    const struct tl_span_context remote = identity_of(remote_text);
+    uint8_t seen[16][7];
+    struct tl_span *span;
+
+    (void)state;
+    for (size_t i = 0; i < 16; i++) {
+        struct tl_span_context identity;
+
+        span = tl_span_start("root", TL_INTERNAL, NULL);
+        identity = tl_span_context(span);
+        assert_int_equal(identity.flags & TL_FLAG_RANDOM, TL_FLAG_RANDOM);
+        memcpy(seen[i], identity.trace_id + 9, 7);
+        for (size_t k = 0; k < i; k++)
+            assert_memory_not_equal(seen[k], seen[i], 7);
+        tl_span_end(span);
+    }
+    // What others said of theirs is passed on as it is.
+    span = tl_span_start("child", TL_SERVER, &remote);
+    assert_int_equal(tl_span_context(span).flags & TL_FLAG_RANDOM, 0);
+    tl_span_end(span);
+}
+
 // ---- Baggage
 
 static struct tl_context *bagged(struct tl_context *context, const char *name, const char *value)
@@ -376,6 +429,9 @@ int main(void)
         cmocka_unit_test(a_current_span_is_a_current_context),
         cmocka_unit_test(tokens_out_of_order_are_counted_and_ignored),
         cmocka_unit_test(threads_have_contexts_of_their_own),
+        cmocka_unit_test(an_identity_is_valid_with_both_ids),
+        cmocka_unit_test(only_what_came_from_elsewhere_is_remote),
+        cmocka_unit_test(trace_ids_of_our_roots_are_random_and_say_so),
         cmocka_unit_test(baggage_is_set_replaced_removed_and_cleared),
         cmocka_unit_test(baggage_that_cannot_be_is_counted),
         cmocka_unit_test(baggage_has_room_for_180_entries_and_8192_bytes),

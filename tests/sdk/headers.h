@@ -7,7 +7,8 @@
 
 #include "libtrace/base/str.h"
 
-enum { HEADERS_MAX = 32, HEADER_BYTES = 16 * 1024 };
+// Room for what every format writes of the largest context.
+enum { HEADERS_MAX = 512, HEADER_BYTES = 17 * 1024 };
 
 struct headers {
     size_t count;

@@ -3,6 +3,9 @@
 
 #include "tests/support/check.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <throughline/sdk.h>
 
 #include "libtrace/sdk/stats.h"
@@ -419,6 +422,55 @@ static void the_global_one_is_w3c_until_it_is_set(void **state)
     tl_propagator_global_set(tl_propagator_new("tracecontext,baggage"));
 }
 
+// The fields of the global propagator of a process with that OTEL_PROPAGATORS are `argument`, and
+// as many settings were invalid.
+static void process_has(const char *setting, const char *argument, const char *invalid)
+{
+    const pid_t child = fork();
+    int status;
+
+    if (child == 0) {
+        setenv("OTEL_PROPAGATORS", setting, 1);
+        execl("/proc/self/exe", "propagate_test", argument, invalid, (char *)NULL);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (status != 0)
+        fail_msg("OTEL_PROPAGATORS='%s'", setting);
+}
+
+// In that process: 0 when it is so.
+static int check_fields(const char *expected, const char *invalid)
+{
+    char seen_fields[512] = "";
+    size_t len = 0;
+
+    for (const char *const *field = tl_propagator_fields(NULL); *field; field++) {
+        const int more = snprintf(seen_fields + len, sizeof seen_fields - len, "%s ", *field);
+
+        if (more < 0)
+            return 1;
+        len += (size_t)more;
+    }
+    return strcmp(seen_fields, expected) != 0 ||
+           stats_get(&sdk_stats, SDK_invalid_settings) != (uint64_t)(invalid[0] - '0');
+}
+
+static void otel_propagators_makes_the_global_one(void **state)
+{
+    (void)state;
+    process_has("", "traceparent tracestate baggage ", "0");
+    process_has("b3", "b3 ", "0");
+    process_has(" B3Multi , tracecontext,tracecontext",
+                "X-B3-TraceId X-B3-SpanId X-B3-Sampled X-B3-Flags traceparent tracestate ", "0");
+    process_has("jaeger,ottrace,xray",
+                "uber-trace-id ot-tracer-traceid ot-tracer-spanid ot-tracer-sampled "
+                "X-Amzn-Trace-Id ",
+                "0");
+    process_has("none", "", "0");
+    process_has("what,baggage", "baggage ", "1");
+}
+
 static void getters_and_setters_may_be_missing(void **state)
 {
     struct tl_context *context = tl_extract(NULL, NULL, NULL, NULL);
@@ -433,7 +485,7 @@ static void getters_and_setters_may_be_missing(void **state)
 
 #define ROW(function) cmocka_unit_test_setup(function, headers_clear)
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         ROW(w3c_goes_both_ways),
@@ -452,10 +504,13 @@ int main(void)
         ROW(of_two_formats_the_later_wins),
         ROW(programs_bring_their_own),
         ROW(the_global_one_is_w3c_until_it_is_set),
+        ROW(otel_propagators_makes_the_global_one),
         ROW(getters_and_setters_may_be_missing),
     };
 
     setenv("THROUGHLINE_SOCKET", "/nonexistent/agent.sock", 1);
+    if (argc == 3)
+        return check_fields(argv[1], argv[2]);
     unsetenv("OTEL_PROPAGATORS");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
