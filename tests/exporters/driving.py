@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
 from running import python_packages  # noqa: E402
@@ -13,6 +14,7 @@ from running import python_packages  # noqa: E402
 PACKAGES = ["grpcio", "googleapis-common-protos", "opentelemetry-proto"]
 MODULES = "grpc, google.rpc.error_details_pb2, opentelemetry.proto.collector.trace.v1.trace_service_pb2"
 Answer = collections.namedtuple("Answer", "result wait_ms rejected status message")
+LEAKS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "leaks.supp")
 SIGNALS = ("traces", "metrics", "logs")
 VERSION = "0.1.0"
 
@@ -82,8 +84,7 @@ class Driver:
         self.folder = tempfile.TemporaryDirectory(prefix="throughline-exporters-")
         self.exporter = None
         self.environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
-        leaks = os.path.join(os.path.dirname(os.path.abspath(__file__)), "leaks.supp")
-        self.environment["LSAN_OPTIONS"] = f"suppressions={leaks}:print_suppressions=0"
+        self.environment["LSAN_OPTIONS"] = f"suppressions={LEAKS}:print_suppressions=0"
 
     def file(self, name, content):
         path = os.path.join(self.folder.name, name)
@@ -109,6 +110,29 @@ class Driver:
         answers = self.answers(*arguments, **requests)
         assert len(answers) == 1, answers
         return answers[0]
+
+
+def pipe_run(program, kind, spans, *urls):
+    """Spans through a batch processor for each URL: what the library said meanwhile, flush's result, exported, dropped."""
+    environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
+    environment["LSAN_OPTIONS"] = f"suppressions={LEAKS}:print_suppressions=0"
+    run = subprocess.run([program, kind, str(spans), *urls], capture_output=True, text=True, timeout=60, check=False, env=environment)
+    assert run.returncode == 0 and not run.stderr, (run.returncode, run.stderr[-3000:])
+    *said, flushed, counts = run.stdout.splitlines()
+    exported, dropped = (int(each.split("=")[1]) for each in counts.split())
+    return [line.split(" ", 2)[2] for line in said], flushed, exported, dropped
+
+
+class Times(list):
+    """When requests came, and what was in them: (seconds, span ids)."""
+
+    def add(self, request):
+        spans = [span.span_id for group in request.resource_spans for scope in group.scope_spans for span in scope.spans]
+        self.append((time.monotonic(), spans))
+        return len(self)
+
+    def gaps(self):
+        return [later[0] - sooner[0] for sooner, later in zip(self, self[1:])]
 
 
 def answer_of(columns):

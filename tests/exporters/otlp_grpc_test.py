@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """OTLP/gRPC as the library's module sends it, against PyPI's grpcio with opentelemetry-proto's services.
-Arguments: CASE FOLDER DRIVER."""
+Arguments: CASE FOLDER DRIVER PIPE_DRIVER."""
 import os
 import socket
 import sys
@@ -11,7 +11,7 @@ import time
 from concurrent import futures
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from driving import SIGNALS, VERSION, Certificates, Driver, many_spans, messages, run_case, under_packages  # noqa: E402
+from driving import SIGNALS, VERSION, Certificates, Driver, Times, many_spans, messages, pipe_run, run_case, under_packages  # noqa: E402
 
 under_packages()
 
@@ -304,6 +304,24 @@ def at_exit():
                                 traces=bodies()["traces"]) == []
 
 
+def pipe():
+    """A pause that RetryInfo asks for is kept, then all of it is taken; a partial success is counted and told."""
+    times = Times()
+
+    def answer(request, context):
+        if times.add(request) == 1:
+            failing(grpc.StatusCode.RESOURCE_EXHAUSTED, [retry_info(2)])(request, context)
+        reply = trace_service_pb2.ExportTraceServiceResponse()
+        reply.partial_success.rejected_spans, reply.partial_success.error_message = 3, "odd"
+        return reply
+
+    sink = Sink(answer)
+    said, flushed, exported, dropped = pipe_run(sys.argv[4], "grpc", 10, f"http://127.0.0.1:{sink.port}")
+    assert (exported, dropped) == (7, 3) and len(said) == 2, (said, flushed, exported, dropped)
+    assert "RESOURCE_EXHAUSTED" in said[0] and "3 of 10 records rejected: odd" in said[1], said
+    assert len(times) == 2 and times[0][1] == times[1][1] and 2 <= times.gaps()[0] < 6, times
+
+
 run_case({"protobuf": protobuf, "user_agent": user_agent, "endpoints": endpoints, "gzip": compressed, "codes": codes,
           "throttling": throttling, "partial_success": partial_success, "request_limit": request_limit, "response_limit": response_limit,
-          "lost": lost, "concurrent": concurrent, "tls": tls, "fork": fork, "exit": at_exit})
+          "lost": lost, "concurrent": concurrent, "tls": tls, "fork": fork, "exit": at_exit, "pipe": pipe})

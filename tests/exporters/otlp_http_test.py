@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """OTLP/HTTP as the library's module sends it, against a server that decodes with PyPI's opentelemetry-proto and answers
-all that a server may. Arguments: CASE FOLDER DRIVER PROGRAM."""
+all that a server may. Arguments: CASE FOLDER DRIVER PROGRAM PIPE_DRIVER."""
 import base64
 import collections
 import contextlib
@@ -20,7 +20,8 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from driving import SIGNALS, VERSION, Certificates, Driver, kind_of, many_spans, messages, run_case, under_packages  # noqa: E402
+from driving import (SIGNALS, VERSION, Certificates, Driver, Times, kind_of, many_spans, messages, pipe_run, run_case,  # noqa: E402
+                     under_packages)
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 Request = collections.namedtuple("Request", "path headers body")
@@ -397,6 +398,69 @@ def fetch():
     assert len(lines) == 1 and lines[0].startswith("FAILED\t-5\tfile:///etc/passwd: "), lines
 
 
+def timed(times, answer):
+    """A sink that notes when a request came; `answer` gets how many there were so far."""
+    return Sink(lambda request: answer(times.add(kind_of("traces").FromString(request.body))))
+
+
+def delivered(times, attempts, spans=10):
+    """The same records came again each time."""
+    assert len(times) == attempts and len(set(times[-1][1])) == spans, [(at, len(ids)) for at, ids in times]
+    assert all(ids == times[0][1] for _, ids in times)
+
+
+def pipe_backoff():
+    """What may be sent again is, later each time, until it is taken; nothing is lost and nothing is doubled."""
+    times = Times()
+    sink = timed(times, lambda count: ((503, {}, b"") if count < 3 else (200, {}, b"")))
+    said, flushed, exported, dropped = pipe_run(sys.argv[5], "http", 10, sink.base + "/v1/traces")
+    assert (flushed, exported, dropped) == ("flush 0", 10, 0), (said, flushed, exported, dropped)
+    delivered(times, 3)
+    first, second = times.gaps()
+    assert first > 0.3 and second > 0.6, times.gaps()
+    assert len(said) == 2 and all("answered 503" in line for line in said), said
+
+
+def pipe_throttled():
+    """A destination that asks for a pause gets it."""
+    times = Times()
+    sink = timed(times, lambda count: ((429, {"Retry-After": "2"}, b"") if count == 1 else (200, {}, b"")))
+    assert pipe_run(sys.argv[5], "http", 10, sink.base + "/v1/traces")[1:] == ("flush 0", 10, 0)
+    delivered(times, 2)
+    assert 2 <= times.gaps()[0] < 6, times.gaps()
+
+
+def pipe_refused():
+    """What may not be sent again is dropped at once, counted and told."""
+    times = Times()
+    said, _, exported, dropped = pipe_run(sys.argv[5], "http", 10, timed(times, lambda count: (400, {}, b"")).base + "/v1/traces")
+    delivered(times, 1)
+    assert (exported, dropped) == (0, 10) and len(said) == 1 and "10 records dropped" in said[0] and "answered 400" in said[0], said
+
+
+def pipe_partial():
+    """What an answer rejects in part is counted and told, and not sent again."""
+    times = Times()
+    body = b"\x0a\x07\x08\x03\x12\x03odd"
+    sink = timed(times, lambda count: (200, {"Content-Type": PROTOBUF}, body))
+    said, flushed, exported, dropped = pipe_run(sys.argv[5], "http", 10, sink.base + "/v1/traces")
+    delivered(times, 1)
+    assert (exported, dropped) == (7, 3) and len(said) == 1 and "3 of 10 records rejected: odd" in said[0], (said, flushed, exported, dropped)
+
+
+def pipe_destinations():
+    """Each destination has a queue and attempts of its own: one that fails does not hold the other up."""
+    slow, quick = Times(), Times()
+    first = timed(slow, lambda count: ((503, {"Retry-After": "2"}, b"") if count < 3 else (200, {}, b"")))
+    second = timed(quick, lambda count: (200, {}, b""))
+    started = time.monotonic()
+    assert pipe_run(sys.argv[5], "http", 10, first.base + "/v1/traces", second.base + "/v1/traces")[1:] == ("flush 0", 20, 0)
+    delivered(slow, 3)
+    delivered(quick, 1)
+    assert sorted(slow[-1][1]) == sorted(quick[0][1])
+    assert quick[0][0] - started < 2 and slow[-1][0] - quick[0][0] > 3, (started, quick[0][0], slow[-1][0])
+
+
 def absent_module():
     """Without the module's file the reason names it."""
     build = os.path.join(os.path.dirname(os.path.dirname(sys.argv[3])), "lib")
@@ -412,7 +476,8 @@ def absent_module():
 CASES = {"protobuf": protobuf, "user_agent": user_agent, "json": as_json, "gzip": compressed, "retryable": retryable,
          "not_retryable": not_retryable, "retry_after": retry_after, "partial_success": partial_success, "request_limit": request_limit,
          "response_limit": response_limit, "lost": lost, "concurrent": concurrent, "tls": tls, "fork": fork, "exit": at_exit, "settings": settings,
-         "agent": agent, "fetch": fetch, "absent_module": absent_module}
+         "agent": agent, "fetch": fetch, "pipe_backoff": pipe_backoff, "pipe_throttled": pipe_throttled, "pipe_refused": pipe_refused,
+         "pipe_partial": pipe_partial, "pipe_destinations": pipe_destinations, "absent_module": absent_module}
 
 under_packages()
 run_case(CASES)
