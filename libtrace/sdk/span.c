@@ -114,8 +114,9 @@ static void identity_make(struct span *span, struct thread *thread,
 {
     const struct tl_tracer_provider *provider = span->tracer->provider;
     struct tl_span_context *context = &span->context;
+    uint64_t *const generator = thread_generator(thread);
     bool is_random = true;
-    uint64_t random[3];
+    uint64_t left, right;
 
     context->is_remote = false;
     context->trace_state = NULL;
@@ -131,9 +132,12 @@ static void identity_make(struct span *span, struct thread *thread,
         provider->ids.trace_id(provider->ids.self, context->trace_id, &is_random);
         context->flags = is_random ? TL_FLAG_RANDOM : 0;
     } else {
-        thread_randoms(thread, random, 3);
-        memcpy(context->trace_id, random, 16);
-        memcpy(context->span_id, random + 2, 8);
+        left = random_step(generator);
+        right = random_step(generator);
+        memcpy(context->trace_id, &left, 8);
+        memcpy(context->trace_id + 8, &right, 8);
+        right = random_step(generator);
+        memcpy(context->span_id, &right, 8);
         context->flags = TL_FLAG_RANDOM;
         return;
     }
@@ -141,8 +145,8 @@ static void identity_make(struct span *span, struct thread *thread,
         provider->ids.span_id(provider->ids.self, context->span_id);
         return;
     }
-    thread_randoms(thread, random, 1);
-    memcpy(context->span_id, random, 8);
+    right = random_step(generator);
+    memcpy(context->span_id, &right, 8);
 }
 
 // The sampler's long way: everything is shown to it, and it may add attributes and change the

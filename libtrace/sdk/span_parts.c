@@ -6,7 +6,7 @@
 
 #include "libtrace/base/clock.h"
 #include "libtrace/otlp/varint.h"
-#include "libtrace/sdk/encode.h"
+#include "libtrace/sdk/encode_short.h"
 #include "libtrace/sdk/span.h"
 #include "libtrace/sdk/stats.h"
 
@@ -73,7 +73,8 @@ static bool attribute_remove(struct span *span, const struct tl_attribute *attri
     return false;
 }
 
-static inline void attribute_add(struct span *span, const struct tl_attribute *attribute)
+// Any attribute: it may be one that cannot be, one whose key is there, or too long.
+static void attribute_add(struct span *span, const struct tl_attribute *attribute)
 {
     const struct tl_tracer_provider *provider = span->tracer->provider;
     unsigned bit;
@@ -101,10 +102,55 @@ static inline void attribute_add(struct span *span, const struct tl_attribute *a
         (size_t)(attribute_put(to, ATTRIBUTES, attribute, provider->length_max) - span->body.at);
 }
 
+// The usual ones, as many as come in a row; the span's fields are kept in registers meanwhile.
+// Returns how many were taken.
+static size_t attributes_short_add(struct span *span, const struct tl_attribute *attributes,
+                                   size_t count)
+{
+    const struct tl_tracer_provider *provider = span->tracer->provider;
+    const size_t most = provider->limits.attribute_count - span->attribute_count;
+    uint8_t *to = span->body.at + span->body.len;
+    const uint8_t *const end = span->body.at + span->body.capacity;
+    uint64_t keys[2] = {span->keys[0], span->keys[1]};
+    size_t i = 0;
+
+    if (provider->length_max >= 0 || span->attribute_count >= provider->limits.attribute_count)
+        return 0;
+    for (; i < count && i < most && (size_t)(end - to) >= ATTRIBUTE_SHORT_ROOM; i++) {
+        const struct tl_attribute *attribute = &attributes[i];
+        const unsigned bit = key_bit(attribute->key, attribute->key_len);
+        uint8_t *after;
+
+        if (!attribute_is_valid(attribute) || !attribute_is_short(attribute) ||
+            keys[bit >> 6] >> (bit & 63) & 1)
+            break;
+        after = attribute_short_put(to, ATTRIBUTES, attribute);
+        if (!after)
+            break;
+        to = after;
+        keys[bit >> 6] |= UINT64_C(1) << (bit & 63);
+    }
+    span->keys[0] = keys[0];
+    span->keys[1] = keys[1];
+    span->attribute_count += (uint32_t)i;
+    span->body.len = (size_t)(to - span->body.at);
+    return i;
+}
+
 void span_attributes_add(struct span *span, const struct tl_attribute *attributes, size_t count)
 {
-    for (size_t i = 0; attributes && i < count; i++)
-        attribute_add(span, &attributes[i]);
+    size_t i = 0;
+
+    if (!attributes)
+        return;
+    if (!span->body.at)
+        room_make(&span->body, 1);
+    while (i < count) {
+        if (span->body.at)
+            i += attributes_short_add(span, attributes + i, count - i);
+        if (i < count)
+            attribute_add(span, &attributes[i++]);
+    }
 }
 
 // A part begins with room for its length; what is written behind moves up once it is known.

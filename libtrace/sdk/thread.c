@@ -117,7 +117,6 @@ uint64_t thread_random(void)
 {
     struct thread *thread = thread_get();
     uint64_t fallback[4];
-    uint64_t value;
 
     if (!thread) {
         // No memory for a block: the kernel's numbers, slowly.
@@ -125,8 +124,7 @@ uint64_t thread_random(void)
             fallback[0] = clock_mono_ns() * UINT64_C(0x9E3779B97F4A7C15);
         return fallback[0] | (fallback[0] == 0);
     }
-    thread_randoms(thread, &value, 1);
-    return value;
+    return random_step(thread_generator(thread));
 }
 
 struct tl_context *thread_context(void)

@@ -88,13 +88,13 @@ static inline uint64_t random_step(uint64_t *s)
     return result | (result == 0);
 }
 
-static inline void thread_randoms(struct thread *thread, uint64_t *out_numbers, unsigned count)
+// The generator of this thread, seeded; for random_step.
+static inline uint64_t *thread_generator(struct thread *thread)
 {
     if (__builtin_expect(
             thread->random_forks != atomic_load_explicit(&thread_forks, memory_order_relaxed), 0))
         thread_seed(thread);
-    for (unsigned i = 0; i < count; i++)
-        out_numbers[i] = random_step(thread->random);
+    return thread->random;
 }
 
 // The context object current in this thread, borrowed (not the one implied by tl_current); NULL.
