@@ -2,11 +2,15 @@
 // What the older formats have in common: ids without their leading zeros, and baggage that has a
 // header for each entry.
 
+#include <errno.h>
+
+#include "libtrace/base/bytes.h"
 #include "libtrace/base/hex.h"
 #include "libtrace/model/span.h"
 #include "libtrace/sdk/propagate.h"
+#include "libtrace/sdk/stats.h"
 
-enum { PREFIX_MAX = 16, KEY_MAX = 256 };
+enum { PREFIX_MAX = 16, KEY_MAX = 256, LINE_BYTES_MAX = 4 * BAGGAGE_BYTES_MAX };
 
 bool id_read_padded(struct str text, uint8_t *out_id, size_t len)
 {
@@ -35,13 +39,31 @@ struct tl_context *context_with_read(struct tl_context *context,
     return made;
 }
 
+// The entries are written one behind the other as W3C's header, and read from there at once:
+// adding each to a baggage that is never changed would copy all of it each time.
 struct prefix_reading {
     const struct tl_getter *getter;
     void *carrier;
     struct str prefix;
     bool is_encoded;
-    struct baggage *baggage;
+    struct bytes line;
+    uint64_t dropped;
 };
+
+static void entry_write(struct prefix_reading *reading, const struct tl_baggage_entry *entry)
+{
+    const size_t len = baggage_entry_write(entry, NULL);
+    uint8_t *to = len ? bytes_reserve(&reading->line, len + 1) : NULL;
+
+    if (!to) {
+        reading->line.is_failed = false;
+        reading->dropped++;
+        return;
+    }
+    baggage_entry_write(entry, (char *)to);
+    to[len] = ',';
+    reading->line.len += len + 1;
+}
 
 static void key_visit(void *self, const char *key, size_t key_len)
 {
@@ -49,7 +71,6 @@ static void key_visit(void *self, const char *key, size_t key_len)
     const struct str name = str_from((struct str){key, key_len}, reading->prefix.len);
     char decoded[BAGGAGE_BYTES_MAX / 4];
     struct str value;
-    struct baggage *made;
 
     if (key_len <= reading->prefix.len ||
         !str_equal_nocase((struct str){key, reading->prefix.len}, reading->prefix) ||
@@ -57,35 +78,39 @@ static void key_visit(void *self, const char *key, size_t key_len)
         return;
     if (reading->is_encoded && value.len <= sizeof decoded)
         value = (struct str){decoded, percent_decode(decoded, value)};
-    made = baggage_with(reading->baggage, &(struct tl_baggage_entry){name.at, name.len, value.at,
-                                                                     value.len, NULL, 0});
-    if (!made)
-        return;
-    baggage_unref(reading->baggage);
-    reading->baggage = made;
+    entry_write(reading,
+                &(struct tl_baggage_entry){name.at, name.len, value.at, value.len, NULL, 0});
 }
 
 struct tl_context *baggage_by_prefix(struct tl_context *context, const struct tl_getter *getter,
                                      void *carrier, struct str prefix, bool is_encoded)
 {
-    struct prefix_reading reading = {getter, carrier, prefix, is_encoded, NULL};
-    struct tl_context *made;
+    struct prefix_reading reading = {getter, carrier, prefix, is_encoded,
+                                     .line = {.limit = LINE_BYTES_MAX}};
+    const int saved = errno;
+    struct tl_context *made = NULL;
+    struct baggage *baggage;
 
     if (!getter->keys)
         return context;
-    reading.baggage = baggage_ref(context ? context->baggage : NULL);
     getter->keys(carrier, key_visit, &reading);
-    if (reading.baggage == (context ? context->baggage : NULL)) {
-        baggage_unref(reading.baggage);
-        return context;
+    if (reading.dropped)
+        stats_add(&sdk_stats, SDK_baggage_dropped, reading.dropped);
+    if (reading.line.len) {
+        baggage =
+            baggage_read(baggage_ref(context ? context->baggage : NULL), bytes_str(&reading.line));
+        made = context_copy(context);
+        if (made) {
+            baggage_unref(made->baggage);
+            made->baggage = baggage;
+        } else {
+            baggage_unref(baggage);
+        }
     }
-    made = context_copy(context);
-    if (!made) {
-        baggage_unref(reading.baggage);
+    bytes_done(&reading.line);
+    errno = saved;
+    if (!made)
         return context;
-    }
-    baggage_unref(made->baggage);
-    made->baggage = reading.baggage;
     tl_context_unref(context);
     return made;
 }
