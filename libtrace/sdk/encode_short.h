@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The usual attribute, short and ASCII, as OTLP bytes: its text is copied in a few overlapping words
-// that are looked at on the way. Inline: every attribute of every span passes here.
+// The usual attribute, short and ASCII, as OTLP bytes: its text is copied in a few overlapping
+// words that are looked at on the way. Inline: every attribute of every span passes here.
 
 #pragma once
 
@@ -58,9 +58,10 @@ static inline bool attribute_is_short(const struct tl_attribute *attribute)
 
 enum { ATTRIBUTE_SHORT_ROOM = 128 };
 
-// One KeyValue of a short attribute as field `number`; `to` has ATTRIBUTE_SHORT_ROOM. NULL: there is
-// text beyond ASCII, and attribute_put must do it.
-static inline uint8_t *attribute_short_put(uint8_t *to, unsigned number, const struct tl_attribute *attribute)
+// One KeyValue of a short attribute as field `number`; `to` has ATTRIBUTE_SHORT_ROOM. NULL: there
+// is text beyond ASCII, and attribute_put must do it.
+static inline uint8_t *attribute_short_put(uint8_t *to, unsigned number,
+                                           const struct tl_attribute *attribute)
 {
     uint8_t *const start = to;
     uint8_t *value_len;

@@ -5,7 +5,11 @@
 
 #include <stdio.h>
 
+#include <throughline/config.h>
+
 #include "libtrace/sdk/global.h"
+#include "libtrace/sdk/propagate.h"
+#include "libtrace/sdk/resource.h"
 #include "libtrace/sdk/say.h"
 #include "libtrace/sdk/stats.h"
 
@@ -190,4 +194,49 @@ struct tl_logger_provider *provider_logs(const struct variables *variables)
         .processor_count = count,
         .limits = variables->log_limits,
     });
+}
+
+static void refuse_file(const char *reason)
+{
+    // Nothing is made: the file may have said that nothing be sent, or where to.
+    say(TL_ERROR, "OTEL_CONFIG_FILE: %s", reason);
+    propagator_default_set(NULL);
+}
+
+static void file_make(const char *path)
+{
+    char reason[512] = "";
+    struct tl_components made = {NULL};
+    struct tl_config *config = tl_config_parse_file(path, reason);
+
+    if (!config || tl_config_create(config, &made, reason) != 0) {
+        refuse_file(reason);
+        tl_config_free(config);
+        return;
+    }
+    global_default_tracer_provider(made.tracer_provider);
+    global_default_meter_provider(made.meter_provider);
+    global_default_logger_provider(made.logger_provider);
+    propagator_default_set(made.propagator);
+    resource_default_set(made.resource);
+    tl_config_free(config);
+}
+
+void variables_make(void)
+{
+    struct variables variables;
+
+    variables_read(&variables, variable_getenv, NULL);
+    if (variables.config_file) {
+        file_make(variables.config_file);
+    } else {
+        say_level_set((enum tl_severity)variables.log_level);
+        // Disabled: no provider, so nothing records; propagators read OTEL_PROPAGATORS themselves.
+        if (!variables.is_disabled) {
+            global_default_tracer_provider(provider_traces(&variables));
+            global_default_meter_provider(provider_metrics(&variables));
+            global_default_logger_provider(provider_logs(&variables));
+        }
+    }
+    variables_done(&variables);
 }

@@ -107,14 +107,13 @@ static bool is_field_value(struct str text)
     return true;
 }
 
-static bool pair_read(const struct variable_source *source, struct str pair,
-                      const char *out_pair[static 2])
+static bool pair_read(struct arena *arena, struct str pair, const char *out_pair[static 2])
 {
     const size_t equals = str_find(pair, '=');
     const struct str name = str_trim((struct str){pair.at, equals});
     const struct str value = str_trim(str_from(pair, equals + 1));
-    const struct str copy = arena_format(source->arena, "%.*s", STR_ARGS(name));
-    char *const decoded = arena_take(source->arena, value.len + 1); // zeroed: it ends with a NUL
+    const struct str copy = arena_format(arena, "%.*s", STR_ARGS(name));
+    char *const decoded = arena_take(arena, value.len + 1); // zeroed: it ends with a NUL
 
     if (equals == pair.len || !token_is_valid(name) || !copy.at || !decoded)
         return false;
@@ -125,31 +124,38 @@ static bool pair_read(const struct variable_source *source, struct str pair,
     return true;
 }
 
-bool variable_pairs(const struct variable_source *source, const char *name, const char **out,
-                    size_t pairs_max)
+bool pairs_read(struct arena *arena, struct str text, const char **out, size_t pairs_max)
 {
-    struct str left = variable_text(source, name);
     const char *pairs[2 * VARIABLE_HEADERS_MAX];
     size_t count = 0;
 
-    if (left.len == 0)
-        return false;
-    while (left.len) {
-        const size_t end = str_find(left, ',');
-        const struct str pair = str_trim((struct str){left.at, end});
+    while (text.len) {
+        const size_t end = str_find(text, ',');
+        const struct str pair = str_trim((struct str){text.at, end});
 
-        left = str_from(left, end + 1);
+        text = str_from(text, end + 1);
         if (pair.len == 0)
             continue;
-        // Values may be secrets: none is told.
         if (count == pairs_max || count == VARIABLE_HEADERS_MAX ||
-            !pair_read(source, pair, &pairs[2 * count])) {
-            variable_refuse(name, STR("..."), "is not a list of NAME=VALUE, or too long");
+            !pair_read(arena, pair, &pairs[2 * count]))
             return false;
-        }
         count++;
     }
     memcpy(out, pairs, 2 * count * sizeof pairs[0]);
     out[2 * count] = NULL;
     return true;
+}
+
+bool variable_pairs(const struct variable_source *source, const char *name, const char **out,
+                    size_t pairs_max)
+{
+    const struct str text = variable_text(source, name);
+
+    if (text.len == 0)
+        return false;
+    if (pairs_read(source->arena, text, out, pairs_max))
+        return true;
+    // Values may be secrets: none is told.
+    variable_refuse(name, STR("..."), "is not a list of NAME=VALUE, or too long");
+    return false;
 }

@@ -29,6 +29,8 @@ void variable_wait(const struct variable_source *source, const char *name, uint6
 void variable_choice(const struct variable_source *source, const char *name,
                      const char *const *choices, unsigned *out);
 // k=v,k=v as of W3C Baggage without properties; values are percent-decoded. False, with what was
-// there untouched, when it is unset or malformed.
+// there untouched, when it is malformed or has too many pairs. The list ends with NULL.
+bool pairs_read(struct arena *arena, struct str text, const char **out, size_t pairs_max);
+// The same of a variable; also false when it is unset.
 bool variable_pairs(const struct variable_source *source, const char *name, const char **out,
                     size_t pairs_max);
