@@ -38,7 +38,7 @@ struct tl_logger_provider *tl_logger_provider_new(const struct tl_logger_provide
         options_drop(options);
         return NULL;
     }
-    provider->resource = options->resource ? options->resource : tl_resource_default();
+    provider->resource = options->resource; // NULL: the default one, also in a child of fork
     provider->all_asked = true;
     for (size_t i = 0; i < options->processor_count; i++) {
         provider->processors[i] = options->processors[i];

@@ -141,7 +141,7 @@ static struct tl_meter_provider *provider_make(const struct tl_meter_provider_op
         return NULL;
     pthread_mutex_init(&provider->lock, NULL);
     pthread_cond_init(&provider->quiet, NULL);
-    provider->resource = options->resource ? options->resource : tl_resource_default();
+    provider->resource = options->resource; // NULL: the default one, also in a child of fork
     provider->exemplars = options->exemplar_filter;
     provider->is_enabled = options->is_enabled;
     provider->is_enabled_self = options->is_enabled_self;

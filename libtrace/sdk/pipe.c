@@ -9,6 +9,8 @@
 
 #include "libtrace/sdk/hand_over.h"
 #include "libtrace/sdk/pipe_own.h"
+#include "libtrace/sdk/process_context.h"
+#include "libtrace/sdk/thread.h"
 
 enum { SUB_BYTES_MIN = 64 * 1024, SHARED_SUB_BYTES = 512 * 1024 };
 
@@ -89,37 +91,15 @@ static size_t sub_bytes(const struct pipe *pipe, unsigned subs)
     return bytes;
 }
 
-// Table: what a scope's entry begins with is where its resource stands.
-static int64_t entry_put(struct ring *ring, struct str resource, struct str scope)
-{
-    struct bytes bytes = {.limit = RING_TABLE_BYTES};
-    int64_t at = ring_table_find(ring, resource);
-    uint32_t offset;
-
-    if (at < 0)
-        at = ring_table_add(ring, resource);
-    if (at < 0)
-        return at;
-    offset = (uint32_t)at;
-    bytes_add(&bytes, &offset, sizeof offset);
-    bytes_add_str(&bytes, scope);
-    at = bytes.is_failed ? -ENOSPC : ring_table_add(ring, bytes_str(&bytes));
-    bytes_done(&bytes);
-    return at;
-}
-
-// Under the lock. The entries known so far stand in the new ring where they stood in the old.
+// Under the lock. The entries known so far stand in the new ring too.
 static struct ring *ring_make(struct pipe *pipe)
 {
     const unsigned subs = sub_count();
     struct ring *ring = ring_new(subs, sub_bytes(pipe, subs), task_wake_fd(pipe->task));
 
-    for (size_t i = 0; ring && i < pipe->entry_count; i++) {
-        if (entry_put(ring, pipe->entries[i].resource, pipe->entries[i].scope) !=
-            pipe->entries[i].at) {
-            ring_free(ring);
-            ring = NULL;
-        }
+    if (ring && !pipe_entries_put(pipe, ring)) {
+        ring_free(ring);
+        ring = NULL;
     }
     if (ring)
         atomic_store_explicit(&pipe->ring, ring, memory_order_release);
@@ -145,7 +125,7 @@ static void agent_tick(struct pipe *pipe)
         task_start(pipe->task, now);
 }
 
-static struct ring *ring_of(struct pipe *pipe)
+struct ring *pipe_ring(struct pipe *pipe)
 {
     struct ring *ring = atomic_load_explicit(&pipe->ring, memory_order_acquire);
     const int saved = errno;
@@ -157,6 +137,7 @@ static struct ring *ring_of(struct pipe *pipe)
     if (!ring)
         ring = ring_make(pipe);
     pthread_mutex_unlock(&pipe->lock);
+    process_context_renew();
     // At once: the agent must know that this program reports by itself.
     if (ring && pipe->is_shared)
         agent_tick(pipe);
@@ -209,6 +190,7 @@ static struct pipe *pipe_make(const struct pipe_plan *plan, bool is_shared)
         return NULL;
     }
     pthread_mutex_lock(&list_lock);
+    pipe->entry_forks = atomic_load(&thread_forks);
     pipe->number = numbers++;
     pipe->next = pipes;
     pipes = pipe;
@@ -241,62 +223,6 @@ struct pipe *pipe_shared(void)
     return shared;
 }
 
-static bool text_keep(struct str *text)
-{
-    char *copy = malloc(text->len + 1);
-
-    if (!copy)
-        return false;
-    if (text->len)
-        memcpy(copy, text->at, text->len);
-    text->at = copy;
-    return true;
-}
-
-// Under the lock.
-static uint32_t entry_add(struct pipe *pipe, struct ring *ring, struct str resource,
-                          struct str scope)
-{
-    struct pipe_entry *entry = &pipe->entries[pipe->entry_count];
-    int64_t at;
-
-    for (size_t i = 0; i < pipe->entry_count; i++) {
-        if (str_equal(pipe->entries[i].resource, resource) &&
-            str_equal(pipe->entries[i].scope, scope))
-            return pipe->entries[i].at;
-    }
-    if (pipe->entry_count == ENTRIES_MAX || !text_keep(&resource))
-        return UINT32_MAX;
-    if (!text_keep(&scope)) {
-        free((char *)resource.at);
-        return UINT32_MAX;
-    }
-    at = entry_put(ring, resource, scope);
-    if (at < 0) {
-        free((char *)resource.at);
-        free((char *)scope.at);
-        return UINT32_MAX;
-    }
-    *entry = (struct pipe_entry){(uint32_t)at, resource, scope};
-    pipe->entry_count++;
-    return entry->at;
-}
-
-uint32_t pipe_entry(struct pipe *pipe, struct str resource, struct str scope)
-{
-    struct ring *ring = pipe ? ring_of(pipe) : NULL;
-    const int saved = errno;
-    uint32_t at;
-
-    if (!ring)
-        return UINT32_MAX;
-    pthread_mutex_lock(&pipe->lock);
-    at = entry_add(pipe, ring, resource, scope);
-    pthread_mutex_unlock(&pipe->lock);
-    errno = saved;
-    return at;
-}
-
 // The first to put something after the sender went to sleep tells it, and when.
 static void arm(struct pipe *pipe)
 {
@@ -311,9 +237,10 @@ static void arm(struct pipe *pipe)
 bool pipe_reserve(struct pipe *pipe, const struct ring_mark *mark, uint32_t len,
                   struct ring_slot *out_slot)
 {
-    struct ring *ring = ring_of(pipe);
+    struct ring *ring = pipe_ring(pipe);
+    struct ring_mark placed = *mark;
 
-    if (!ring || mark->entry == UINT32_MAX) {
+    if (!ring || mark->entry >= ENTRIES_MAX) {
         signal_add(mark->signal, LOSS_NO_MEMORY, mark->count);
         return false;
     }
@@ -328,7 +255,8 @@ bool pipe_reserve(struct pipe *pipe, const struct ring_mark *mark, uint32_t len,
         signal_add(mark->signal, LOSS_QUEUE_FULL, mark->count);
         return false;
     }
-    if (ring_reserve(ring, mark, len, out_slot))
+    placed.entry = pipe->entries[mark->entry].at;
+    if (ring_reserve(ring, &placed, len, out_slot))
         return true;
     if (pipe->queued_max)
         atomic_fetch_sub_explicit(&pipe->queued, 1, memory_order_relaxed);
@@ -401,11 +329,16 @@ int pipe_shutdown(struct pipe *pipe, uint64_t timeout_ms)
     uint64_t now;
     int result;
 
-    if (pipe->is_shared)
-        return pipe_flush(pipe, timeout_ms);
-    if (atomic_exchange(&pipe->is_shut, true))
+    if (pipe->is_shared && hand_over_is_held())
+        return 0; // the agent has it, whatever becomes of us
+    if (!pipe->is_shared && atomic_exchange(&pipe->is_shut, true))
         return -EALREADY;
+    pthread_mutex_lock(&pipe->lock);
+    pipe->end_ns = deadline_ns;
+    pthread_mutex_unlock(&pipe->lock);
     result = pipe_flush(pipe, timeout_ms);
+    if (pipe->is_shared)
+        return result;
     now = clock_mono_ns();
     if (pipe->exporter.shutdown)
         pipe->exporter.shutdown(pipe->exporter.self,
@@ -441,10 +374,7 @@ void pipe_free(struct pipe *pipe)
     ring_free(atomic_load(&pipe->ring));
     for (size_t i = 0; i < FLIGHTS; i++)
         bytes_done(&pipe->flights[i].body);
-    for (size_t i = 0; i < pipe->entry_count; i++) {
-        free((char *)pipe->entries[i].resource.at);
-        free((char *)pipe->entries[i].scope.at);
-    }
+    pipe_entries_free(pipe);
     free(pipe->taken);
     free(pipe);
 }

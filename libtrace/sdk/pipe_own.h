@@ -25,8 +25,11 @@ enum {
 
 struct taken;
 
+// Known to callers by its index; where it stands in the ring's table may be another place in the
+// child of a fork, whose default resource is its own.
 struct pipe_entry {
     uint32_t at; // in the ring's table
+    bool is_default;
     struct str resource;
     struct str scope;
 };
@@ -63,6 +66,8 @@ struct pipe {
     pthread_mutex_t lock; // the fields from here to `task`, and making the ring
     struct pipe_entry entries[ENTRIES_MAX];
     size_t entry_count;
+    unsigned entry_forks; // whose default resource they have
+    uint64_t end_ns;      // shutting down: nothing is tried again after that
     uint64_t flush_wanted;
     uint64_t flush_done;
     uint64_t flush_failed;
@@ -89,6 +94,13 @@ struct pipe {
 
     struct pipe *next;
 };
+
+// The ring, made when there is none; NULL without memory.
+struct ring *pipe_ring(struct pipe *pipe);
+
+// Under the lock: all entries into a new ring; false: no room.
+bool pipe_entries_put(struct pipe *pipe, struct ring *ring);
+void pipe_entries_free(struct pipe *pipe);
 
 // Under run_lock. Reads at most the batch's records and makes one request a signal of them, into
 // free flights; returns how many records were read. With `is_partial` false nothing is taken unless

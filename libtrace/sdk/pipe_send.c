@@ -28,10 +28,24 @@ static void flight_end(struct pipe *pipe, struct flight *flight, uint64_t reject
     flight->state = FLIGHT_FREE;
 }
 
+// True when the next attempt would come too late.
+static bool is_hopeless(struct pipe *pipe, const struct flight *flight, uint64_t due_ns)
+{
+    uint64_t end_ns;
+
+    pthread_mutex_lock(&pipe->lock);
+    end_ns = pipe->end_ns;
+    pthread_mutex_unlock(&pipe->lock);
+    return due_ns >= flight->give_up_ns || (end_ns && due_ns >= end_ns);
+}
+
 static void answer_take(struct pipe *pipe, struct flight *flight, const struct tl_answer *answer)
 {
     const uint64_t now = clock_mono_ns();
-    uint32_t wait_ms;
+    const uint32_t asked_ms = answer->wait_ms;
+    const uint32_t wait_ms =
+        asked_ms ? asked_ms : retry_wait_ms(&policy, flight->attempt, thread_random());
+    const uint64_t due_ns = now + wait_ms * NS_PER_MS;
 
     atomic_fetch_add(&pipe->operations, 1);
     atomic_fetch_add(&pipe->operation_ns, now - flight->sent_ns);
@@ -44,19 +58,28 @@ static void answer_take(struct pipe *pipe, struct flight *flight, const struct t
         return;
     }
     atomic_fetch_add(&pipe->operations_failed, 1);
-    if (answer->result == TL_RESULT_REFUSED || now >= flight->give_up_ns) {
+    if (answer->result == TL_RESULT_REFUSED || is_hopeless(pipe, flight, due_ns)) {
         say(TL_ERROR, "%s: %zu records dropped: %s", pipe->exporter.type, flight->request.records,
             answer->message);
         flight_end(pipe, flight, 0, false);
         return;
     }
-    wait_ms = answer->wait_ms;
-    if (!wait_ms)
-        wait_ms = retry_wait_ms(&policy, flight->attempt, thread_random());
     say(TL_WARN, "%s: trying again in %u ms: %s", pipe->exporter.type, wait_ms, answer->message);
     flight->attempt++;
-    flight->due_ns = now + wait_ms * NS_PER_MS;
+    flight->due_ns = due_ns;
     flight->state = FLIGHT_WAITING;
+}
+
+// What waits for an attempt that would come after the end is given up now.
+static void hopeless_drop(struct pipe *pipe)
+{
+    for (size_t i = 0; i < FLIGHTS; i++) {
+        struct flight *flight = &pipe->flights[i];
+
+        if (flight->state == FLIGHT_WAITING && flight->attempt &&
+            is_hopeless(pipe, flight, flight->due_ns))
+            flight_end(pipe, flight, 0, false);
+    }
 }
 
 // An exporter that can have only one under way answers here.
@@ -262,6 +285,8 @@ uint64_t pipe_run(void *self, uint64_t now_ns, bool may_wait)
     is_flushing = wanted > pipe->flush_done;
     pthread_mutex_unlock(&pipe->lock);
     pthread_mutex_lock(&pipe->run_lock);
+    if (is_flushing)
+        hopeless_drop(pipe);
     while (is_ours(pipe, now_ns, &due_ns)) {
         const bool has_more = round_run(pipe, is_flushing, now_ns);
 

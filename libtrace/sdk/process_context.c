@@ -195,6 +195,18 @@ int process_context_publish(const struct tl_resource *resource, bool has_threads
     return result;
 }
 
+void process_context_renew(void)
+{
+    bool is_wanted;
+
+    pthread_once(&once, first_use);
+    pthread_mutex_lock(&lock);
+    is_wanted = published && published_forks != atomic_load(&thread_forks);
+    pthread_mutex_unlock(&lock);
+    if (is_wanted)
+        process_context_publish(NULL, atomic_load(&thread_context_on));
+}
+
 void process_context_withdraw(void)
 {
     const int saved = errno;

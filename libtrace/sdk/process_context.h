@@ -22,7 +22,11 @@ _Static_assert(sizeof(struct process_context_header) == 32, "OTEP 4719");
 
 // Publishes the resource (NULL: the default one), or puts it in the place of the one published.
 // `has_threads`: threads publish their contexts too (thread_context.h). 0, -ENOMEM, or the errno of
-// the mapping that could not be made. A child of fork(2) has none until it calls this.
+// the mapping that could not be made. A child of fork(2) has none until process_context_renew.
 int process_context_publish(const struct tl_resource *resource, bool has_threads);
+
+// In the child of a fork whose parent had published: the child's own, of its default resource.
+// Nothing to do otherwise; cheap.
+void process_context_renew(void);
 
 void process_context_withdraw(void);

@@ -122,6 +122,18 @@ static struct span *readable(const struct tl_span *handle)
     return state == SPAN_RECORDING || state == SPAN_ENDING || state == SPAN_READING ? span : NULL;
 }
 
+// The default one holds a reference of its own: it stays.
+static const struct tl_resource *resource_of(const struct tl_tracer_provider *provider)
+{
+    struct tl_resource *standard;
+
+    if (provider->resource)
+        return provider->resource;
+    standard = tl_resource_default();
+    tl_resource_unref(standard);
+    return standard;
+}
+
 bool tl_span_view(const struct tl_span *handle, struct tl_span_view *out_view)
 {
     struct span *span = readable(handle);
@@ -146,7 +158,7 @@ bool tl_span_view(const struct tl_span *handle, struct tl_span_view *out_view)
         .dropped_events = span->dropped_events,
         .dropped_links = span->dropped_links,
         .scope = &span->tracer->scope.as,
-        .resource = span->tracer->provider->resource,
+        .resource = resource_of(span->tracer->provider),
     };
     if (span->has_parent) {
         memcpy(out_view->parent.trace_id, span->context.trace_id, 16);

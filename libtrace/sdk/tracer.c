@@ -67,8 +67,8 @@ struct tl_tracer_provider *tl_tracer_provider_new(const struct tl_tracer_provide
         return NULL;
     }
     pthread_mutex_init(&provider->lock, NULL);
-    provider->resource = options->resource ? options->resource : tl_resource_default();
-    provider->sampler = options->sampler; // NULL: parent-based, always on
+    provider->resource = options->resource; // NULL: the default one, also in a child of fork
+    provider->sampler = options->sampler;   // NULL: parent-based, always on
     for (size_t i = 0; i < options->processor_count; i++) {
         provider->processors[i] = options->processors[i];
         provider->pipes[i] = span_processor_pipe(&options->processors[i]);

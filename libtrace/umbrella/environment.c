@@ -349,6 +349,7 @@ void variables_read(struct variables *out_variables, variable_get *get, void *se
 
     *out_variables = (struct variables){.log_level = TL_INFO};
     arena_init(&out_variables->arena, ARENA_BYTES_MAX);
+    variable_bool(&source, "THROUGHLINE_THREAD_CONTEXT", &out_variables->has_thread_context);
     variable_string(&source, "OTEL_CONFIG_FILE", &out_variables->config_file);
     if (!out_variables->config_file)
         variable_string(&source, "OTEL_EXPERIMENTAL_CONFIG_FILE", &out_variables->config_file);

@@ -66,6 +66,7 @@ struct sampler_variables {
 struct variables {
     struct arena arena;
     bool is_disabled;
+    bool has_thread_context; // profilers may read each thread's current span
     const char *config_file; // nothing else is read when it is set
     int log_level;           // enum tl_severity; above TL_FATAL: nothing
     struct signal_variables signals[3];

@@ -4,11 +4,12 @@
 #include <throughline/throughline.h>
 
 #include "libtrace/sdk/global.h"
+#include "libtrace/sdk/version.h"
 #include "libtrace/umbrella/environment.h"
 
 const char *tl_version(void)
 {
-    return "0.1.0";
+    return SDK_VERSION;
 }
 
 // Nothing is read before the first use: a program may still set variables in main.

@@ -8,6 +8,7 @@
 #include <throughline/config.h>
 
 #include "libtrace/sdk/global.h"
+#include "libtrace/sdk/process_context.h"
 #include "libtrace/sdk/propagate.h"
 #include "libtrace/sdk/resource.h"
 #include "libtrace/sdk/say.h"
@@ -238,5 +239,8 @@ void variables_make(void)
             global_default_logger_provider(provider_logs(&variables));
         }
     }
+    // Where the node's agent and profilers look; on a host that cannot, nobody finds it.
+    if (!variables.is_disabled)
+        process_context_publish(NULL, variables.has_thread_context);
     variables_done(&variables);
 }

@@ -170,9 +170,9 @@ struct tl_span_processor {
 struct tl_batch_options {
     uint64_t delay_ms;          // 5000, for logs 1000
     uint64_t export_timeout_ms; // 30000
-    size_t max_queue_records;   // 2048; a queue is bounded in bytes too
+    size_t max_queue_records;   // 0: bytes alone bound the queue
     size_t max_batch_records;   // 512
-    size_t max_queue_bytes;     // 4 MiB
+    size_t max_queue_bytes;     // 2 MiB: some 8000 spans of five attributes
 };
 
 // Takes the exporter. NULL functions when memory is short: such a processor does nothing and
