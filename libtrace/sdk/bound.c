@@ -7,10 +7,11 @@
 #include <stdlib.h>
 
 #include "libtrace/sdk/measure.h"
+#include "libtrace/sdk/reader.h"
 #include "libtrace/sdk/stats.h"
 
 struct binding {
-    const struct stream_list *list;
+    struct stream_list *list;
     struct binding *former;
     int only; // the cell of a single stream; -1: there are several, or none
     struct series *series[];
@@ -30,10 +31,11 @@ static struct series *series_bind(struct stream *stream, const struct tl_bound *
     const size_t count = set_normal(&stream->filter, bound->attributes, bound->count, set, NULL);
     struct series *series;
 
-    pthread_mutex_lock(&stream->lock);
+    reader_wake(stream->reader);
+    pthread_mutex_lock(stream->lock);
     series = stream_series(stream, set, count);
     series->bound++;
-    pthread_mutex_unlock(&stream->lock);
+    pthread_mutex_unlock(stream->lock);
     return series;
 }
 
@@ -44,16 +46,16 @@ static void binding_free(struct binding *binding)
     free(binding);
 }
 
-// The binding for the instrument's list of now; NULL without memory.
-static struct binding *bind(struct tl_bound *bound)
+// The binding for that list; NULL without memory.
+static struct binding *bind(struct tl_bound *bound, struct stream_list *list)
 {
-    const struct stream_list *list =
-        atomic_load_explicit(&bound->instrument->streams, memory_order_acquire);
     struct binding *seen = atomic_load_explicit(&bound->binding, memory_order_acquire);
     struct binding *made;
 
-    if (seen && seen->list == list)
-        return seen;
+    for (struct binding *each = seen; each; each = each->former) {
+        if (each->list == list)
+            return each;
+    }
     made = calloc(1, sizeof *made + list->count * sizeof made->series[0]);
     if (!made)
         return NULL;
@@ -63,11 +65,37 @@ static struct binding *bind(struct tl_bound *bound)
         made->only = -1;
     for (size_t i = 0; i < list->count; i++)
         made->series[i] = series_bind(list->streams[i], bound);
+    // Nobody is asked which one is newer: an old one in front only means another search.
     made->former = seen;
-    if (atomic_compare_exchange_strong(&bound->binding, &seen, made))
-        return made;
-    binding_free(made);
-    return seen;
+    while (!atomic_compare_exchange_weak(&bound->binding, &made->former, made)) {
+    }
+    return made;
+}
+
+// The list of now, counted as used until list_release.
+static struct stream_list *list_hold(const struct tl_instrument *instrument)
+{
+    const uint64_t ticket = guard_enter();
+    struct stream_list *list = atomic_load_explicit(&instrument->streams, memory_order_acquire);
+
+    atomic_fetch_add(&list->under_way, 1);
+    guard_leave(ticket);
+    return list;
+}
+
+static void list_release(struct stream_list *list)
+{
+    atomic_fetch_sub(&list->under_way, 1);
+}
+
+// Binds to the list of now; false without memory.
+static bool bind_now(struct tl_bound *bound)
+{
+    struct stream_list *list = list_hold(bound->instrument);
+    const bool is_done = bind(bound, list) != NULL;
+
+    list_release(list);
+    return is_done;
 }
 
 struct tl_bound *tl_bound_new(struct tl_instrument *instrument,
@@ -93,7 +121,7 @@ struct tl_bound *tl_bound_new(struct tl_instrument *instrument,
         bound->count = count;
         bound->attributes = set_copy(bound->room, set, count);
     }
-    if (bound && !bind(bound)) {
+    if (bound && !bind_now(bound)) {
         free(bound);
         bound = NULL;
     }
@@ -140,14 +168,16 @@ static inline bool may_be_offered(const struct tl_instrument *instrument)
 static __attribute__((noinline)) void measure_anew(struct tl_bound *bound, union number value)
 {
     const int saved = errno;
-    const struct binding *binding = bind(bound);
+    struct stream_list *list = list_hold(bound->instrument);
+    const struct binding *binding = bind(bound, list);
 
     if (!binding)
         signal_add(TL_METRICS, LOSS_NO_MEMORY, 1);
-    for (size_t i = 0; binding && i < binding->list->count; i++)
-        series_record(binding->list->streams[i], binding->series[i], value);
+    for (size_t i = 0; binding && i < list->count; i++)
+        series_record(list->streams[i], binding->series[i], value);
     if (binding && may_be_offered(bound->instrument))
         bound_offer(bound, binding, value);
+    list_release(list);
     errno = saved;
 }
 

@@ -236,6 +236,20 @@ void instrument_close(struct tl_instrument *instrument)
         retire(instrument, former->streams[i]);
 }
 
+void instrument_forked(struct tl_instrument *instrument)
+{
+    struct stream_list *former = atomic_load(&instrument->streams);
+    const size_t bytes = sizeof *former + former->count * sizeof former->streams[0];
+    struct stream_list *list = former->count ? malloc(bytes) : NULL;
+
+    if (!list)
+        return;
+    memcpy(list, former, bytes);
+    atomic_init(&list->under_way, 0);
+    list->former = former;
+    atomic_store_explicit(&instrument->streams, list, memory_order_release);
+}
+
 static bool streams_conflict(const struct stream *a, const struct stream *b, bool is_one_instrument)
 {
     if (a == b || a->reader != b->reader || !str_equal_nocase(a->name, b->name))

@@ -10,6 +10,9 @@ enum { INSTRUMENT_STREAMS_MAX = 64 };
 
 // The streams of all readers. Replaced as a whole; former ones live as long as the provider.
 struct stream_list {
+    // Measurements that are on their way into these streams outside of a section (guard.h): a
+    // change of views waits for them.
+    _Atomic uint32_t under_way;
     struct stream_list *former;
     size_t count;
     struct stream *streams[];
@@ -54,5 +57,8 @@ void instrument_tell(const struct tl_instrument *instrument, unsigned notes);
 
 // No streams from now on: after a shutdown.
 void instrument_close(struct tl_instrument *instrument);
+
+// After a fork, in the child: bound handles find their series anew.
+void instrument_forked(struct tl_instrument *instrument);
 
 void instrument_free(struct tl_instrument *instrument);

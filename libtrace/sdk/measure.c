@@ -63,13 +63,14 @@ static inline bool stream_measure(struct stream *stream, struct measurement *mea
     return true;
 }
 
-static __attribute__((noinline)) void
-measure_slowly(const struct stream_list *list, uint64_t missed, struct measurement *measurement)
+static __attribute__((noinline)) void measure_slowly(struct stream_list *list, uint64_t missed,
+                                                     struct measurement *measurement)
 {
     for (size_t i = 0; i < list->count; i++) {
         if (missed >> i & 1)
             stream_record_slowly(list->streams[i], measurement->offer.value, &measurement->offer);
     }
+    atomic_fetch_sub(&list->under_way, 1);
 }
 
 static inline bool is_offered(const struct tl_instrument *instrument, struct offer *offer,
@@ -94,7 +95,7 @@ measure(struct tl_instrument *instrument, union number value, const struct tl_at
         size_t count, const struct measure_from *from)
 {
     struct measurement measurement;
-    const struct stream_list *list;
+    struct stream_list *list;
     uint64_t missed = 0;
     uint64_t ticket;
 
@@ -112,6 +113,8 @@ measure(struct tl_instrument *instrument, union number value, const struct tl_at
         if (__builtin_expect(!ticket || !stream_measure(list->streams[i], &measurement), 0))
             missed |= UINT64_C(1) << i;
     }
+    if (__builtin_expect(missed != 0, 0))
+        atomic_fetch_add(&list->under_way, 1);
     guard_leave(ticket);
     if (__builtin_expect(missed != 0, 0))
         measure_slowly(list, missed, &measurement);

@@ -22,46 +22,21 @@ static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct tl_meter_provider *all;
 
-typedef void lock_function(pthread_mutex_t *lock);
-
-static void streams_lock(struct tl_meter_provider *provider, lock_function *act)
-{
-    for (struct tl_meter *meter = atomic_load(&provider->meters); meter; meter = meter->next) {
-        for (struct tl_instrument *each = atomic_load(&meter->instruments); each;
-             each = each->next) {
-            const struct stream_list *list = atomic_load(&each->streams);
-
-            for (size_t i = 0; i < list->count; i++)
-                act(&list->streams[i]->lock);
-            for (struct stream *stream = each->retired; stream; stream = stream->retired)
-                act(&stream->lock);
-        }
-    }
-}
-
-static void locked(pthread_mutex_t *lock)
-{
-    pthread_mutex_lock(lock);
-}
-
-static void unlocked(pthread_mutex_t *lock)
-{
-    pthread_mutex_unlock(lock);
-}
-
 static void before_fork(void)
 {
     pthread_mutex_lock(&all_lock);
     for (struct tl_meter_provider *each = all; each; each = each->next) {
         pthread_mutex_lock(&each->lock);
-        streams_lock(each, locked);
+        for (size_t i = 0; i < each->reader_count; i++)
+            pthread_mutex_lock(&each->readers[i]->streams_lock);
     }
 }
 
 static void after_fork_parent(void)
 {
     for (struct tl_meter_provider *each = all; each; each = each->next) {
-        streams_lock(each, unlocked);
+        for (size_t i = 0; i < each->reader_count; i++)
+            pthread_mutex_unlock(&each->readers[i]->streams_lock);
         pthread_mutex_unlock(&each->lock);
     }
     pthread_mutex_unlock(&all_lock);
@@ -73,12 +48,22 @@ static void stream_in_child(void *now_ns, const struct tl_meter *meter, struct s
     stream_forked(stream, *(const uint64_t *)now_ns);
 }
 
+static void instruments_in_child(struct tl_meter_provider *provider)
+{
+    for (struct tl_meter *meter = atomic_load(&provider->meters); meter; meter = meter->next) {
+        for (struct tl_instrument *each = atomic_load(&meter->instruments); each; each = each->next)
+            instrument_forked(each);
+    }
+}
+
 static void after_fork_child(void)
 {
     uint64_t now_ns = clock_unix_ns();
 
+    observe_forked();
     for (struct tl_meter_provider *each = all; each; each = each->next) {
         provider_streams(each, NULL, stream_in_child, &now_ns);
+        instruments_in_child(each);
         callbacks_forked(each);
         for (size_t i = 0; i < each->reader_count; i++)
             reader_forked(each->readers[i]);
@@ -167,12 +152,8 @@ struct tl_meter_provider *tl_meter_provider_new(const struct tl_meter_provider_o
     readers_take(provider, options);
     if (provider) {
         all_add(provider);
-        for (size_t i = 0; i < provider->reader_count; i++) {
-            struct tl_metric_reader *reader = provider->readers[i];
-
-            if (reader->functions && reader->functions->start)
-                reader->functions->start(reader->self);
-        }
+        for (size_t i = 0; i < provider->reader_count; i++)
+            reader_start(provider->readers[i]);
     } else {
         tl_resource_unref(options->resource);
     }
@@ -265,6 +246,41 @@ static int instruments_resolve(struct tl_meter_provider *provider)
     return failed;
 }
 
+// Every measurement that may have seen former lists of streams has ended; false at the deadline.
+static bool lists_settle(struct tl_meter_provider *provider, uint64_t deadline_ns)
+{
+    if (!guard_synchronize(deadline_ns))
+        return false;
+    for (struct tl_meter *meter = atomic_load(&provider->meters); meter; meter = meter->next) {
+        for (struct tl_instrument *each = atomic_load(&meter->instruments); each;
+             each = each->next) {
+            const struct stream_list *list = atomic_load(&each->streams)->former;
+
+            for (; list; list = list->former) {
+                while (atomic_load(&list->under_way)) {
+                    if (clock_mono_ns() >= deadline_ns)
+                        return false;
+                    sched_yield();
+                }
+            }
+        }
+    }
+    return true;
+}
+
+// Under the lock: what is retired by now is collected once more, and that is all of it.
+static void retired_settle(struct tl_meter_provider *provider)
+{
+    for (struct tl_meter *meter = atomic_load(&provider->meters); meter; meter = meter->next) {
+        for (struct tl_instrument *each = atomic_load(&meter->instruments); each;
+             each = each->next) {
+            for (struct stream *stream = atomic_load(&each->retired); stream;
+                 stream = stream->retired)
+                atomic_store(&stream->is_settled, true);
+        }
+    }
+}
+
 int tl_meter_provider_views(struct tl_meter_provider *provider, const struct tl_view *views,
                             size_t count)
 {
@@ -286,11 +302,13 @@ int tl_meter_provider_views(struct tl_meter_provider *provider, const struct tl_
         provider->views = made;
         failed = instruments_resolve(provider);
     }
+    // Under the lock, so that another change does not retire more meanwhile. Measurements do not
+    // need it.
+    if (former && lists_settle(provider, clock_mono_ns() + SETTLE_NS))
+        retired_settle(provider);
     pthread_mutex_unlock(&provider->lock);
     if (!former)
         view_set_free(made);
-    // What is measured from here on is measured by the new views.
-    guard_synchronize(clock_mono_ns() + SETTLE_NS);
     errno = saved;
     return failed;
 }

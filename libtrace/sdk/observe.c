@@ -296,6 +296,12 @@ void observe_forget(const struct tl_meter_provider *gone)
     pthread_mutex_unlock(&lock);
 }
 
+void observe_forked(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    observed_forked();
+}
+
 static void duration_record(enum figure figure, uint64_t took_ns, const struct component *component)
 {
     pthread_mutex_lock(&lock);

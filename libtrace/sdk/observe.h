@@ -44,6 +44,10 @@ void observe_collection(const struct tl_metric_reader *reader, uint64_t took_ns,
 // The provider goes: nothing is recorded with it any more.
 void observe_forget(const struct tl_meter_provider *provider);
 
+// After a fork, in the child: nobody else records.
+void observe_forked(void);
+void observed_forked(void);
+
 // For observe.c: the exporters counted here.
 struct observed_figures {
     const char *type;

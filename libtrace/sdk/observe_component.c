@@ -143,6 +143,13 @@ void observe_exported(struct observed *observed, uint64_t records, uint64_t lost
     observe_operation(&operation);
 }
 
+void observed_forked(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    for (struct observed *each = all; each; each = each->next)
+        each->figures.in_flight = 0;
+}
+
 void observed_each(void (*visit)(void *self, const struct observed_figures *figures), void *self)
 {
     pthread_mutex_lock(&lock);

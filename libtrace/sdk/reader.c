@@ -73,6 +73,7 @@ static void memory_free(struct tl_metric_reader *reader)
     free(reader->producers);
     point_sums_free(reader->sums);
     turn_done(&reader->turn);
+    pthread_mutex_destroy(&reader->streams_lock);
     free(reader);
 }
 
@@ -85,6 +86,7 @@ struct tl_metric_reader *reader_new(const char *type, const struct tl_reader_opt
     if (!reader)
         return NULL;
     turn_init(&reader->turn);
+    pthread_mutex_init(&reader->streams_lock, NULL);
     if (!options_copy(reader, options ? options : &none)) {
         memory_free(reader);
         return NULL;
@@ -146,22 +148,11 @@ static void stream_prepare(void *self, const struct tl_meter *meter, struct stre
 static void stream_visit(void *self, const struct tl_meter *meter, struct stream *stream)
 {
     struct round *round = self;
+    const bool is_last = atomic_load(&stream->is_settled);
 
     round->writer.scope = meter->scope_copy.encoded;
     stream_collect(stream, round->reader->filter, round->now_ns, &round->writer);
-}
-
-// What a change of views took out of use was told a last time.
-static void retired_end(struct tl_meter_provider *provider, const struct tl_metric_reader *reader)
-{
-    for (struct tl_meter *meter = atomic_load(&provider->meters); meter; meter = meter->next) {
-        for (struct tl_instrument *each = atomic_load(&meter->instruments); each;
-             each = each->next) {
-            for (struct stream *stream = atomic_load(&each->retired); stream;
-                 stream = stream->retired)
-                stream->is_over |= stream->reader == reader;
-        }
-    }
+    stream->is_over = is_last;
 }
 
 // ScopeMetrics fields of a producer: checked as a whole request before they are believed.
@@ -216,7 +207,6 @@ static int collect_in_turn(struct tl_metric_reader *reader, struct metric_sink *
     is_all = callbacks_run(provider, reader, deadline_ns);
     round.now_ns = clock_unix_ns();
     provider_streams(provider, reader, stream_visit, &round);
-    retired_end(provider, reader);
     metric_writer_done(&round.writer);
     result = producers_run(&round);
     return is_all ? result : -ETIMEDOUT;
@@ -271,6 +261,16 @@ void reader_forked(struct tl_metric_reader *reader)
     turn_init(&reader->turn);
     reader->turn.is_taken = is_ours;
     reader->turn.owner = pthread_self();
+    atomic_store(&reader->is_asleep, true);
+    if (reader->functions && reader->functions->forked)
+        reader->functions->forked(reader->self);
+}
+
+void reader_start(struct tl_metric_reader *reader)
+{
+    atomic_store(&reader->is_asleep, false);
+    if (reader->functions && reader->functions->start && !atomic_load(&reader->is_shut))
+        reader->functions->start(reader->self);
 }
 
 void tl_reader_temporality(struct tl_reader_options *options, const char *preference)

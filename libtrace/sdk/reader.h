@@ -17,6 +17,8 @@ struct reader_functions {
     int (*flush)(void *self, uint64_t timeout_ms);
     int (*shutdown)(void *self, uint64_t timeout_ms);
     void (*free)(void *self);
+    // In the child of a fork: what other threads of the parent held is let go.
+    void (*forked)(void *self);
 };
 
 struct tl_metric_reader {
@@ -32,8 +34,10 @@ struct tl_metric_reader {
     double *boundaries[8];
     _Atomic(struct tl_meter_provider *) provider;
     _Atomic bool is_shut;
-    struct turn turn;        // who collects; what follows is theirs
-    struct point_sums *sums; // of deltas, for Prometheus
+    _Atomic bool is_asleep;       // after a fork, until something is measured
+    pthread_mutex_t streams_lock; // of the series of its streams
+    struct turn turn;             // who collects; what follows is theirs
+    struct point_sums *sums;      // of deltas, for Prometheus
 };
 
 // Copies the options. NULL without memory: then `self` is not taken.
@@ -59,5 +63,12 @@ int reader_resource(struct tl_metric_reader *reader, struct bytes *out);
 int reader_flush(struct tl_metric_reader *reader, uint64_t timeout_ms);
 int reader_shutdown(struct tl_metric_reader *reader, uint64_t timeout_ms);
 
-// After a fork, in the child.
+// After a fork, in the child: no thread is started before something is measured there.
 void reader_forked(struct tl_metric_reader *reader);
+void reader_start(struct tl_metric_reader *reader);
+
+static inline void reader_wake(struct tl_metric_reader *reader)
+{
+    if (atomic_load_explicit(&reader->is_asleep, memory_order_relaxed))
+        reader_start(reader);
+}

@@ -100,7 +100,7 @@ static void server_free(void *self)
     free(server);
 }
 
-static const struct reader_functions functions = {NULL, NULL, server_shutdown, server_free};
+static const struct reader_functions functions = {NULL, NULL, server_shutdown, server_free, NULL};
 
 static const struct tl_module_v1 *module_wanted(char out_why[256])
 {

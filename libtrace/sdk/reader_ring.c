@@ -110,7 +110,8 @@ static void own_free(void *self)
         free(own);
 }
 
-static const struct reader_functions functions = {own_start, own_flush, own_shutdown, own_free};
+static const struct reader_functions functions = {own_start, own_flush, own_shutdown, own_free,
+                                                  NULL};
 
 struct tl_metric_reader *tl_reader_ring(const struct tl_reader_options *options)
 {

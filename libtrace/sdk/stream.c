@@ -10,7 +10,9 @@
 #include "libtrace/base/clock.h"
 #include "libtrace/sdk/encode.h"
 #include "libtrace/sdk/metric_write.h"
+#include "libtrace/sdk/reader.h"
 #include "libtrace/sdk/stats.h"
+#include "libtrace/sdk/thread.h"
 
 enum { TABLE_SLOTS_MIN = 8 };
 
@@ -200,7 +202,10 @@ void stream_record_slowly(struct stream *stream, union number value, const struc
     const size_t count = set_normal(&stream->filter, offer->attributes, offer->count, set, NULL);
     struct series *series;
 
-    pthread_mutex_lock(&stream->lock);
+    reader_wake(stream->reader);
+    // Its making takes a lock, and must not do so under ours: a fork takes them the other way.
+    thread_get();
+    pthread_mutex_lock(stream->lock);
     series = stream_series(stream, set, count);
     if (series == stream->overflow && !atomic_load(&series->is_touched))
         series->start_ns = first_ns(stream);
@@ -209,17 +214,17 @@ void stream_record_slowly(struct stream *stream, union number value, const struc
     if (stream->exemplars == TL_EXEMPLARS_ALWAYS_ON ||
         (stream->exemplars == TL_EXEMPLARS_TRACE_BASED && offer->span.flags & TL_FLAG_SAMPLED))
         exemplar_offer(stream, series, offer);
-    pthread_mutex_unlock(&stream->lock);
+    pthread_mutex_unlock(stream->lock);
     errno = saved;
 }
 
 void stream_observe_begin(struct stream *stream)
 {
-    pthread_mutex_lock(&stream->lock);
+    pthread_mutex_lock(stream->lock);
     for (struct series *each = stream->first; each; each = each->next)
         atomic_store(&each->is_touched, false);
     atomic_store(&stream->overflow->is_touched, false);
-    pthread_mutex_unlock(&stream->lock);
+    pthread_mutex_unlock(stream->lock);
 }
 
 void stream_observe(struct stream *stream, union number value,
@@ -234,7 +239,8 @@ void stream_observe(struct stream *stream, union number value,
     count = set_normal(&stream->filter, attributes, count, set, &invalid);
     if (invalid)
         stats_add(&sdk_stats, SDK_invalid_values, invalid);
-    pthread_mutex_lock(&stream->lock);
+    thread_get();
+    pthread_mutex_lock(stream->lock);
     series = stream_series(stream, set, count);
     sum.bits = atomic_load(&series->value);
     if (!atomic_load(&series->is_touched))
@@ -249,7 +255,7 @@ void stream_observe(struct stream *stream, union number value,
     atomic_store(&series->is_touched, true);
     if (stream->exemplars == TL_EXEMPLARS_ALWAYS_ON)
         exemplar_offer(stream, series, &offer);
-    pthread_mutex_unlock(&stream->lock);
+    pthread_mutex_unlock(stream->lock);
 }
 
 // Takes them out of the list; the table does not know them any more.
@@ -315,24 +321,37 @@ void stream_series_free(const struct stream *stream, struct series *list)
 
 void stream_unbind(struct stream *stream, struct series *series)
 {
-    pthread_mutex_lock(&stream->lock);
+    pthread_mutex_lock(stream->lock);
     series->bound--;
-    pthread_mutex_unlock(&stream->lock);
+    pthread_mutex_unlock(stream->lock);
 }
 
+// The parent's threads may have been in the middle of any series: none of them is touched again.
 void stream_forked(struct stream *stream, uint64_t now_ns)
 {
-    for (struct series *each = stream->first; each; each = each->next) {
-        atomic_store(&each->lock, 0);
-        atomic_store(&each->is_touched, false);
-        stream_cell_reset(stream, each);
-        each->previous.bits = 0;
-        each->start_ns = now_ns;
+    struct table *table = atomic_load(&stream->table);
+    struct series *overflow = series_new(stream, OVERFLOW_SET, 1, now_ns);
+
+    *stream->last = stream->inherited;
+    stream->inherited = stream->first;
+    stream->first = NULL;
+    stream->last = &stream->first;
+    stream->count = 0;
+    atomic_store(&stream->is_full, false);
+    if (table) {
+        struct table *oldest = table;
+
+        while (oldest->former)
+            oldest = oldest->former;
+        oldest->former = stream->inherited_tables;
+        stream->inherited_tables = table;
+        atomic_store(&stream->table, NULL);
     }
-    atomic_store(&stream->overflow->lock, 0);
-    atomic_store(&stream->overflow->is_touched, false);
-    stream_cell_reset(stream, stream->overflow);
-    stream->overflow->start_ns = now_ns;
+    if (overflow) {
+        stream->overflow->next = stream->inherited;
+        stream->inherited = stream->overflow;
+        stream->overflow = overflow;
+    }
     stream->created_ns = now_ns;
     stream->last_ns = 0;
 }
@@ -471,7 +490,7 @@ struct stream *stream_new(const struct stream_plan *plan)
     stream->exemplars = plan->exemplars;
     stream->created_ns = plan->created_ns;
     stream->last = &stream->first;
-    pthread_mutex_init(&stream->lock, NULL);
+    stream->lock = &plan->reader->streams_lock;
     if (!plan_copy(stream, plan)) {
         stream_free(stream);
         return NULL;
@@ -490,9 +509,10 @@ void stream_free(struct stream *stream)
     if (!stream)
         return;
     stream_series_free(stream, stream->first);
+    stream_series_free(stream, stream->inherited);
     series_free(stream, stream->overflow);
     tables_free(atomic_load(&stream->table));
-    pthread_mutex_destroy(&stream->lock);
+    tables_free(stream->inherited_tables);
     arena_done(&stream->arena);
     free(stream);
 }

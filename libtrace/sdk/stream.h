@@ -65,13 +65,16 @@ struct stream {
     struct arena arena; // of the texts and lists above
     uint64_t created_ns;
 
-    pthread_mutex_t lock; // of what follows
+    pthread_mutex_t *lock; // the reader's, of what follows
     uint32_t count;
     uint64_t last_ns; // of the former collection; 0: none yet
     struct series *first;
     struct series **last;
-    bool is_over;           // retired, and collected a last time
-    struct stream *retired; // the instrument's next one that a change of views took out of use
+    struct series *inherited; // the parent's, after a fork: they only wait to be freed
+    struct table *inherited_tables;
+    _Atomic bool is_settled; // retired, and nobody measures in it any more
+    bool is_over;            // and collected a last time
+    struct stream *retired;  // the instrument's next one that a change of views took out of use
 };
 
 // Made by an equal plan.
@@ -190,5 +193,6 @@ void stream_cell_reset(const struct stream *stream, struct series *series);
 // A bound handle's hold of a series.
 void stream_unbind(struct stream *stream, struct series *series);
 
-// After a fork, in the child: what the parent measured is the parent's.
+// After a fork, in the child, with the lock held since before it: what the parent measured is the
+// parent's.
 void stream_forked(struct stream *stream, uint64_t now_ns);

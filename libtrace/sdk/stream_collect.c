@@ -274,7 +274,7 @@ static void stream_write(struct collection *by)
     struct series *swept;
 
     by->writer->head = &head;
-    pthread_mutex_lock(&stream->lock);
+    pthread_mutex_lock(stream->lock);
     swept = sweeps ? stream_sweep(stream) : NULL;
     by->start_ns = stream->last_ns ? stream->last_ns : stream->created_ns;
     for (struct series *each = swept; each; each = each->next)
@@ -284,7 +284,7 @@ static void stream_write(struct collection *by)
     series_collect(by, stream->overflow);
     metric_end(by->writer);
     stream->last_ns = by->now_ns;
-    pthread_mutex_unlock(&stream->lock);
+    pthread_mutex_unlock(stream->lock);
     stream_series_free(stream, swept);
 }
 

@@ -233,7 +233,7 @@ static void data_put(struct bytes *out, uint64_t number, struct str wire, struct
 {
     static const char *const names[] = {
         [5] = "gauge", [7] = "sum", [9] = "histogram", [10] = "exponential"};
-    static struct line lines[SEEN_POINTS_MAX];
+    static _Thread_local struct line lines[SEEN_POINTS_MAX];
     struct reader reader = reader_of(wire);
     struct wire_field field;
     size_t count = 0;

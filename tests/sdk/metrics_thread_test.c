@@ -218,6 +218,13 @@ static void freeing_a_callback_waits_for_it(void **state)
     rig_free(&rig);
 }
 
+static void *measure_until_over(void *self)
+{
+    while (!atomic_load(&is_over))
+        measure_all(self);
+    return NULL;
+}
+
 static void the_child_of_a_fork_begins_with_nothing(void **state)
 {
     struct tl_reader_options options = {0};
@@ -233,12 +240,13 @@ static void the_child_of_a_fork_begins_with_nothing(void **state)
     counter = tl_counter(rig.meter, "c", NULL, NULL);
     histogram = tl_histogram(rig.meter, "h", NULL, NULL);
     tl_measure(counter, 5, NULL, 0);
+    atomic_store(&is_over, false);
     for (int i = 0; i < 2; i++) {
         works[i] = (struct work){{counter, histogram, histogram},
                                  tl_bound_new(tl_counter(rig.meter, "b", NULL, NULL), NULL, 0),
                                  i,
                                  3};
-        assert_int_equal(pthread_create(&threads[i], NULL, measure_all, &works[i]), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, measure_until_over, &works[i]), 0);
     }
     for (int i = 0; i < 20; i++) {
         const pid_t child = fork();
@@ -262,6 +270,7 @@ static void the_child_of_a_fork_begins_with_nothing(void **state)
         assert_true(WIFEXITED(status));
         assert_int_equal(WEXITSTATUS(status), 0);
     }
+    atomic_store(&is_over, true);
     for (int i = 0; i < 2; i++) {
         pthread_join(threads[i], NULL);
         tl_bound_free(works[i].bound);
