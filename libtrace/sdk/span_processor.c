@@ -34,12 +34,22 @@ struct pipe *span_processor_pipe(const struct tl_span_processor *processor)
     return processor->free == batch_free ? processor->self : NULL;
 }
 
+// Stands where there was no memory for a processor, or no exporter.
+static void lost_on_end(void *self, const struct tl_span *handle)
+{
+    (void)self;
+    if (span_of(handle)->context.flags & TL_FLAG_SAMPLED)
+        signal_add(TL_TRACES, LOSS_NO_MEMORY, 1);
+}
+
 static struct tl_span_processor of_pipe(struct pipe *pipe, const char *type)
 {
     struct tl_span_processor processor = {.type = type};
 
-    if (!pipe)
+    if (!pipe) {
+        processor.on_end = lost_on_end;
         return processor;
+    }
     processor.self = pipe;
     processor.flush = batch_flush;
     processor.shutdown = batch_shutdown;
@@ -175,7 +185,7 @@ static void simple_free(void *self)
 
 struct tl_span_processor tl_span_processor_simple(const struct tl_exporter_v1 *exporter)
 {
-    struct tl_span_processor processor = {.type = "simple_span_processor"};
+    struct tl_span_processor processor = {.on_end = lost_on_end, .type = "simple_span_processor"};
     struct simple *simple = exporter ? calloc(1, sizeof *simple) : NULL;
 
     if (!simple) {

@@ -175,8 +175,7 @@ struct tl_batch_options {
     size_t max_queue_bytes;     // 2 MiB: some 8000 spans of five attributes
 };
 
-// Takes the exporter. NULL functions when memory is short: such a processor does nothing and
-// counts.
+// Takes the exporter. When memory is short, the processor does nothing but count what it loses.
 TL_API struct tl_span_processor tl_span_processor_batch(const struct tl_exporter_v1 *exporter,
                                                         const struct tl_batch_options *options);
 TL_API struct tl_span_processor tl_span_processor_simple(const struct tl_exporter_v1 *exporter);
