@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "libtrace/base/decimal.h"
+#include "libtrace/sdk/say.h"
 #include "libtrace/umbrella/variable.h"
 
 enum { ARENA_BYTES_MAX = 4 << 20, NAME_MAX = 96 };
@@ -356,6 +357,8 @@ void variables_read(struct variables *out_variables, variable_get *get, void *se
     if (out_variables->config_file)
         return;
     log_level_read(&source, &out_variables->log_level);
+    // What the others have wrong is told at this level already.
+    say_level_set((enum tl_severity)out_variables->log_level);
     variable_bool(&source, "OTEL_SDK_DISABLED", &out_variables->is_disabled);
     if (out_variables->is_disabled)
         return;

@@ -87,7 +87,7 @@ struct variables {
 // The value of a variable, or NULL; borrowed until variables_read returns.
 typedef const char *variable_get(void *self, const char *name);
 
-// Never fails: without memory a text is left out, and counted.
+// Never fails: without memory a text is left out, and counted. Sets the level of what is told.
 void variables_read(struct variables *out_variables, variable_get *get, void *self);
 void variables_done(struct variables *variables);
 

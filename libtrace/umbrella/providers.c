@@ -228,16 +228,13 @@ void variables_make(void)
     struct variables variables;
 
     variables_read(&variables, variable_getenv, NULL);
+    // Disabled: no provider, so nothing records; propagators read OTEL_PROPAGATORS themselves.
     if (variables.config_file) {
         file_make(variables.config_file);
-    } else {
-        say_level_set((enum tl_severity)variables.log_level);
-        // Disabled: no provider, so nothing records; propagators read OTEL_PROPAGATORS themselves.
-        if (!variables.is_disabled) {
-            global_default_tracer_provider(provider_traces(&variables));
-            global_default_meter_provider(provider_metrics(&variables));
-            global_default_logger_provider(provider_logs(&variables));
-        }
+    } else if (!variables.is_disabled) {
+        global_default_tracer_provider(provider_traces(&variables));
+        global_default_meter_provider(provider_metrics(&variables));
+        global_default_logger_provider(provider_logs(&variables));
     }
     // Where the node's agent and profilers look; on a host that cannot, nobody finds it.
     if (!variables.is_disabled)

@@ -84,6 +84,62 @@ def otlp(program, _):
     assert not sent("/v1/logs")
 
 
+def record_of(requests, kind, scopes, records):
+    return [record for request in requests for resource in request[kind] for scope in resource[scopes] for record in scope[records]]
+
+
+def limits(program, _):
+    """The general limits, those of spans, events, links and log records, each with a value of its own."""
+    run(program, {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "SINK", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json", "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_ATTRIBUTE_COUNT_LIMIT": "2", "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT": "5", "OTEL_SPAN_LINK_COUNT_LIMIT": "1",
+        "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT": "1", "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT": "0",
+        "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT": "1", "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT": "3"})
+    span = spans_of(sent("/v1/traces"))[0]
+    assert [item["key"] for item in span["attributes"]] == ["a", "b"], span
+    assert span["attributes"][0]["value"] == {"stringValue": "12345"}, span
+    assert len(span["links"]) == 1 and span["droppedLinksCount"] == 1, span
+    assert not span["links"][0].get("attributes") and span["links"][0]["droppedAttributesCount"] == 3, span
+    assert len(span["events"]) == 2 and len(span["events"][0]["attributes"]) == 1, span
+    log = record_of(sent("/v1/logs"), "resourceLogs", "scopeLogs", "logRecords")[0]
+    assert log["attributes"] == [{"key": "x", "value": {"stringValue": "123"}}] and log["droppedAttributesCount"] == 1, log
+
+
+def metrics(program, _):
+    run(program, {
+        "OTEL_METRICS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "SINK/v1/metrics",
+        "OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "http/json",
+        "OTEL_METRIC_EXPORT_INTERVAL": "20", "OTEL_METRIC_EXPORT_TIMEOUT": "5000", "OTEL_METRICS_EXEMPLAR_FILTER": "always_on",
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta",
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": "base2_exponential_bucket_histogram"}, "3000")
+    found = {metric["name"]: metric for metric in record_of(sent("/v1/metrics"), "resourceMetrics", "scopeMetrics", "metrics")}
+    assert found["things"]["sum"]["aggregationTemporality"] == 1, found
+    assert found["waits"]["exponentialHistogram"]["dataPoints"][0]["count"] == "1", found
+    assert found["things"]["sum"]["dataPoints"][0]["exemplars"], found
+    run(program, {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "SINK/v1/metrics",
+                  "OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "http/json",
+                  "OTEL_METRICS_EXEMPLAR_FILTER": "always_off"})
+    found = {metric["name"]: metric for metric in record_of(sent("/v1/metrics"), "resourceMetrics", "scopeMetrics", "metrics")}
+    assert found["things"]["sum"]["aggregationTemporality"] == 2 and found["waits"]["histogram"], found
+    assert not found["things"]["sum"]["dataPoints"][0].get("exemplars"), found
+
+
+def propagators(program, _):
+    nothing = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
+    done = run(program, {**nothing, "OTEL_PROPAGATORS": "b3,tracecontext,b3"})
+    assert done.stdout.count("field b3\n") == 1 and done.stdout.count("field traceparent\n") == 1, done.stdout
+    done = run(program, {**nothing, "OTEL_PROPAGATORS": "none"})
+    assert "field" not in done.stdout, done.stdout
+
+
+def log_level(program, _):
+    nothing = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
+    done = run(program, {**nothing, "OTEL_LOG_LEVEL": "WARN", "OTEL_BSP_SCHEDULE_DELAY": "soon"})
+    assert "OTEL_BSP_SCHEDULE_DELAY: 'soon'" in done.stderr, done.stderr
+    done = run(program, {**nothing, "OTEL_LOG_LEVEL": "error", "OTEL_BSP_SCHEDULE_DELAY": "soon"})
+    assert "OTEL_BSP_SCHEDULE_DELAY" not in done.stderr, done.stderr
+
+
 def sampler(program, _):
     done = run(program, {"OTEL_EXPORTER_OTLP_ENDPOINT": "SINK", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json",
                          "OTEL_TRACES_SAMPLER": "always_off"})
