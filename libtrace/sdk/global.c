@@ -15,6 +15,7 @@
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static _Atomic bool is_made;
+static _Atomic bool is_exiting;
 static void (*maker)(void);
 static _Thread_local bool is_making __attribute__((tls_model("initial-exec")));
 
@@ -175,8 +176,13 @@ int tl_shutdown(uint64_t timeout_ms)
 // When the program leaves main or calls exit(3).
 __attribute__((destructor)) static void at_exit(void)
 {
-    if (atomic_load(&is_made))
+    if (!atomic_exchange(&is_exiting, true) && atomic_load(&is_made))
         tl_shutdown(1000);
+}
+
+bool global_is_exiting(void)
+{
+    return atomic_load(&is_exiting);
 }
 
 void global_exit_first(void)

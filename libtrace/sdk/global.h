@@ -20,3 +20,6 @@ void global_default_logger_provider(struct tl_logger_provider *provider);
 // From now on the flush at exit comes before what libraries that are loaded already do there
 // (handlers run in the order opposite to their registration). After a module was loaded.
 void global_exit_first(void);
+
+// True once the program is leaving: libraries may be taken down already, so none is loaded.
+bool global_is_exiting(void);

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "libtrace/flow/retry.h"
+#include "libtrace/sdk/global.h"
 #include "libtrace/sdk/hand_over.h"
 #include "libtrace/sdk/pipe_own.h"
 #include "libtrace/sdk/say.h"
@@ -33,6 +34,9 @@ static bool is_hopeless(struct pipe *pipe, const struct flight *flight, uint64_t
 {
     uint64_t end_ns;
 
+    // Nobody asked for this exporter: the program's end does not wait for whom nobody runs.
+    if (pipe->is_shared && global_is_exiting())
+        return true;
     pthread_mutex_lock(&pipe->lock);
     end_ns = pipe->end_ns;
     pthread_mutex_unlock(&pipe->lock);
@@ -181,6 +185,15 @@ bool pipe_agent_has(struct pipe *pipe)
     return hand_over_pass(ring);
 }
 
+// Shared: nobody chose an exporter, so it is the specification's default, where there is a module
+// for it. Opened as soon as there is no agent: at the program's end it is too late for that.
+static bool exporter_open(struct pipe *pipe)
+{
+    if (!pipe->has_exporter && !global_is_exiting())
+        pipe->has_exporter = tl_exporter_otlp_http(NULL, &pipe->exporter, NULL) == 0;
+    return pipe->has_exporter;
+}
+
 // Shared: true when it is ours to send.
 static bool is_ours(struct pipe *pipe, uint64_t now_ns, uint64_t *out_due_ns)
 {
@@ -200,17 +213,11 @@ static bool is_ours(struct pipe *pipe, uint64_t now_ns, uint64_t *out_due_ns)
         return false;
     if (!pipe->agent_gone_ns)
         pipe->agent_gone_ns = now_ns;
-    if (now_ns < pipe->agent_gone_ns + AGENT_GRACE_S * NS_PER_SECOND && !flush_is_wanted(pipe))
+    if (!exporter_open(pipe)) {
+        *out_due_ns = now_ns + 5 * NS_PER_SECOND;
         return false;
-    if (!pipe->has_exporter) {
-        // Nobody chose one: the specification's default, where there is a module for it.
-        pipe->has_exporter = tl_exporter_otlp_http(NULL, &pipe->exporter, NULL) == 0;
-        if (!pipe->has_exporter) {
-            *out_due_ns = now_ns + 5 * NS_PER_SECOND;
-            return false;
-        }
     }
-    return true;
+    return now_ns >= pipe->agent_gone_ns + AGENT_GRACE_S * NS_PER_SECOND || flush_is_wanted(pipe);
 }
 
 // Free flights that one batch may need: one for each signal it can hold.
@@ -298,6 +305,9 @@ uint64_t pipe_run(void *self, uint64_t now_ns, bool may_wait)
         answers_take(pipe, 100);
         now_ns = clock_mono_ns();
     }
+    if (is_flushing && pipe->is_shared && !hand_over_is_held() && !pipe->has_exporter &&
+        global_is_exiting())
+        pipe_give_up(pipe);
     if (is_flushing && (is_empty(pipe) || (pipe->is_shared && hand_over_is_held())))
         flush_end(pipe, wanted);
     if (!pipe->is_shared || pipe->reader) {
@@ -359,5 +369,6 @@ void pipe_give_up(struct pipe *pipe)
     if (!ready_to_read(pipe))
         return;
     ring_reader_limit(pipe->reader, 0);
-    ring_reader_read(pipe->reader, SIZE_MAX, true, undelivered_count, pipe);
+    ring_reader_read(pipe->reader, SIZE_MAX, false, undelivered_count, pipe);
+    ring_reader_release(pipe->reader);
 }

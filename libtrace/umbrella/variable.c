@@ -63,7 +63,7 @@ void variable_number(const struct variable_source *source, const char *name, uin
                      uint64_t *out)
 {
     const struct str text = variable_text(source, name);
-    uint64_t value;
+    uint64_t value = 0;
 
     if (text.len == 0)
         return;
