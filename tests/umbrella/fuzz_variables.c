@@ -30,7 +30,7 @@ static void headers_check(const struct otlp_variables *otlp)
     size_t count = 0;
 
     while (otlp->headers[count]) {
-        if (count > 2 * VARIABLE_HEADERS_MAX - 2 || strpbrk(otlp->headers[count], "\r\n"))
+        if (count >= 2 * VARIABLE_HEADERS_MAX || strpbrk(otlp->headers[count], "\r\n"))
             abort();
         if (count % 2 == 0 && strpbrk(otlp->headers[count], " :\t"))
             abort();

@@ -65,6 +65,8 @@ static void hook(void *self, enum tl_severity severity, const char *text)
 }
 
 static const char *const names[] = {
+    "OTEL_METRIC_EXPORT_TIMEOUT",
+    "OTEL_LOG_LEVEL",
     "OTEL_SDK_DISABLED",
     "OTEL_TRACES_EXPORTER",
     "OTEL_METRICS_EXPORTER",
@@ -145,8 +147,8 @@ static void exporters_and_their_settings_reach_the_pipes(void **state)
          "OTEL_TRACES_SAMPLER_ARG", "0.5", "OTEL_BSP_SCHEDULE_DELAY", "77",
          "OTEL_SPAN_EVENT_COUNT_LIMIT", "9", "OTEL_METRICS_EXEMPLAR_FILTER", "always_on",
          "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "0", "OTEL_METRIC_EXPORT_INTERVAL", "500",
-         "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta",
-         "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+         "OTEL_METRIC_EXPORT_TIMEOUT", "400", "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+         "delta", "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
          "base2_exponential_bucket_histogram", "OTEL_EXPORTER_PROMETHEUS_PORT", "9999",
          "OTEL_BLRP_SCHEDULE_DELAY", "88");
     expect("traces: resource { } schema -\n"
@@ -157,7 +159,7 @@ static void exporters_and_their_settings_reach_the_pipes(void **state)
            "  limits events=9\n"
            "metrics: resource { } schema -\n"
            "  reader periodic -> otlp_http(http://c:1/v1/metrics|http://c:1/v1/metrics|"
-           "http://c:1/v1/metrics protobuf none timeout 10000 k=v) every 500/30000 max 0 "
+           "http://c:1/v1/metrics protobuf none timeout 10000 k=v) every 500/400 max 0 "
            "temporality 2222222 histogram 5 limits 0 0 0 0 0 0 0\n"
            "  reader prometheus localhost:9999\n"
            "  exemplars 1\n"
