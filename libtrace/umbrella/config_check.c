@@ -64,13 +64,23 @@ static const char *kind_word(const struct tl_config_node *node)
     return words[node->kind];
 }
 
-static const struct property *property_find(const struct shape *shape, const char *name)
+static int due_check(const struct check *check, const struct tl_config_node *node,
+                     const struct shape *shape, const struct step *step)
 {
-    for (const struct property *at = shape->properties; at->name; at++) {
-        if (strcmp(at->name, name) == 0)
-            return at;
+    struct str words = shape->words;
+    struct property due;
+
+    while (property_next(&words, &due)) {
+        char name[64];
+
+        if (!due.is_required || due.name.len >= sizeof name)
+            continue;
+        memcpy(name, due.name.at, due.name.len);
+        name[due.name.len] = '\0';
+        if (!tl_config_get(node, name))
+            return refuse(check, node, step, "'%s' is missing", name);
     }
-    return NULL;
+    return 0;
 }
 
 static int map_check(const struct check *check, const struct tl_config_node *node,
@@ -80,40 +90,38 @@ static int map_check(const struct check *check, const struct tl_config_node *nod
         return refuse(check, node, step, "a map was expected, not %s", kind_word(node));
     for (const struct tl_config_node *at = node->first; at; at = at->next) {
         const struct step below = {step, at->key, 0};
-        const struct property *property = property_find(shape, at->key);
+        struct property property;
+        struct shape inner;
         int failed;
 
-        if (!property && shape->takes_unknown) {
+        if (!property_find(shape, at->key, &property)) {
+            if (!shape->takes_unknown)
+                return refuse(check, at, step, "'%.64s' is not a property", at->key);
             stats_add(&sdk_stats, SDK_invalid_settings, 1);
             say(TL_WARN, "%s:%u:%u: '%.64s' is not known and left out", check->name, at->line,
                 at->column, at->key);
             continue;
         }
-        if (!property)
-            return refuse(check, at, step, "'%.64s' is not a property", at->key);
-        failed = shape_check(check, at, property->shape, &below);
+        inner = shape_of(property.shape);
+        failed = shape_check(check, at, &inner, &below);
         if (failed)
             return failed;
     }
-    for (const struct property *due = shape->properties; due->name; due++) {
-        if (due->is_required && !tl_config_get(node, due->name))
-            return refuse(check, node, step, "'%s' is missing", due->name);
-    }
-    return 0;
+    return due_check(check, node, shape, step);
 }
 
 static int component_check(const struct check *check, const struct tl_config_node *node,
                            const struct shape *shape, const struct step *step)
 {
-    const struct property *property;
+    struct property property;
 
     if (node->kind != TL_CONFIG_MAP || node->count != 1)
         return refuse(check, node, step, "a map of one component was expected");
-    property = property_find(shape, node->first->key);
-    if (property) {
-        const struct step below = {step, property->name, 0};
+    if (property_find(shape, node->first->key, &property)) {
+        const struct step below = {step, node->first->key, 0};
+        const struct shape inner = shape_of(property.shape);
 
-        return shape_check(check, node->first, property->shape, &below);
+        return shape_check(check, node->first, &inner, &below);
     }
     // Whoever made it known reads its properties: a map, or nothing.
     if (node->first->kind != TL_CONFIG_MAP && node->first->kind != TL_CONFIG_NULL)
@@ -125,6 +133,7 @@ static int component_check(const struct check *check, const struct tl_config_nod
 static int list_check(const struct check *check, const struct tl_config_node *node,
                       const struct shape *shape, const struct step *step)
 {
+    const struct shape item = shape_of(shape->words);
     size_t index = 0;
 
     if (node->kind != TL_CONFIG_LIST)
@@ -133,7 +142,7 @@ static int list_check(const struct check *check, const struct tl_config_node *no
         return refuse(check, node, step, "an empty list");
     for (const struct tl_config_node *at = node->first; at; at = at->next) {
         const struct step below = {step, NULL, index++};
-        const int failed = shape_check(check, at, shape->item, &below);
+        const int failed = shape_check(check, at, &item, &below);
 
         if (failed)
             return failed;
@@ -169,10 +178,8 @@ static int choice_check(const struct check *check, const struct tl_config_node *
 {
     if (node->kind != TL_CONFIG_STRING)
         return refuse(check, node, step, "a word was expected, not %s", kind_word(node));
-    for (const char *const *word = shape->choices; *word; word++) {
-        if (strcmp(node->text, *word) == 0)
-            return 0;
-    }
+    if (shape_has_word(shape, node->text))
+        return 0;
     return refuse(check, node, step, "'%.64s' is not one of its words", node->text);
 }
 
@@ -211,15 +218,7 @@ static const char *type_of(const struct tl_config_node *value)
 static int attribute_check(const struct check *check, const struct tl_config_node *node,
                            const struct step *step)
 {
-    static const struct shape name = {.kind = SHAPE_TEXT, .is_not_null = true};
-    static const struct shape any = {.kind = SHAPE_ANY};
-    static const char *const types[] = {"string",    "bool",         "int",
-                                        "double",    "string_array", "bool_array",
-                                        "int_array", "double_array", NULL};
-    static const struct shape type = {.kind = SHAPE_CHOICE, .choices = types};
-    static const struct property properties[] = {
-        {"name", &name, true}, {"value", &any, true}, {"type", &type, false}, {NULL, NULL, false}};
-    static const struct shape map = {.kind = SHAPE_MAP, .properties = properties};
+    const struct shape map = shape_of(STR("attribute_map"));
     const struct tl_config_node *value = tl_config_get(node, "value");
     const char *wanted = tl_config_text(tl_config_get(node, "type"));
     const bool has_type = wanted != NULL;
@@ -305,7 +304,8 @@ int config_check(const struct tl_config *config, struct why *why)
 {
     const struct check check = {config_name(config), why};
     const struct tl_config_node *root = tl_config_root(config);
-    const int failed = shape_check(&check, root, &config_root_shape, NULL);
+    const struct shape shape = shape_of(STR("root"));
+    const int failed = shape_check(&check, root, &shape, NULL);
 
     return failed ? failed : format_check(&check, root);
 }

@@ -1,282 +1,251 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of the schema, in the order of the file: what a property is called and what it takes.
+// The schema, a line each: NAME KIND WORDS. '!' behind a kind: never null; behind a property: must
+// be there. '*': other properties are left out. A number's words are its bounds, a list's the least
+// count and the item's shape, those of a map or of `one` (a component) PROPERTY:SHAPE.
 
 #include "libtrace/umbrella/config_schema.h"
 
-#define LIST(...)                                                                                  \
-    (const struct property[])                                                                      \
-    {                                                                                              \
-        __VA_ARGS__,                                                                               \
-        {                                                                                          \
-            NULL, NULL, false                                                                      \
-        }                                                                                          \
+#include <stdlib.h>
+
+#define LIMITS                                                                                     \
+    "attribute_value_length_limit:limit attribute_value_depth_limit:least1 "                       \
+    "attribute_count_limit:limit"
+#define OTLP                                                                                       \
+    "endpoint:text headers:pairs headers_list:text compression:text max_request_size:limit "       \
+    "max_response_size:least1 timeout:ms "
+#define METRIC "temporality_preference:temporality default_histogram_aggregation:histogram"
+
+// clang-format off
+static const char schema[] =
+    // Values
+    "any any\n"
+    "flag bool\n"
+    "text text\n"
+    "text! text!\n"
+    "texts list! 1 text!\n"
+    "version scalar!\n"
+    "ratio number 0 1\n"
+    "number number! -9223372036854775807 9223372036854775807\n"
+    "ms int 0 31536000000\n"
+    "count int 1 4294967293\n"
+    "limit int 0 9223372036854775807\n"
+    "least1 int 1 9223372036854775807\n"
+    "port int 0 65535\n"
+    "nothing map\n"
+    "severity choice trace trace2 trace3 trace4 debug debug2 debug3 debug4 info info2 info3 info4 "
+        "warn warn2 warn3 warn4 error error2 error3 error4 fatal fatal2 fatal3 fatal4\n"
+    "include map! included:texts excluded:texts\n"
+    // The file
+    "root map! * file_format!:version disabled:flag log_level:severity attribute_limits:limits "
+        "logger_provider:logs meter_provider:metrics propagator:propagator tracer_provider:traces "
+        "resource:resource instrumentation/development:any distribution:any\n"
+    "limits map! " LIMITS "\n"
+    // Exporters
+    "pair map! name!:text! value!:text\n"
+    "pairs list! 1 pair\n"
+    "http_tls map ca_file:text key_file:text cert_file:text\n"
+    "grpc_tls map ca_file:text key_file:text cert_file:text insecure:flag\n"
+    "encoding choice protobuf json\n"
+    "temporality choice cumulative delta low_memory\n"
+    "histogram choice explicit_bucket_histogram base2_exponential_bucket_histogram\n"
+    "otlp_http map " OTLP "tls:http_tls encoding:encoding\n"
+    "otlp_grpc map " OTLP "tls:grpc_tls\n"
+    "otlp_file map output_stream:text\n"
+    "exporter one! otlp_http:otlp_http otlp_grpc:otlp_grpc otlp_file/development:otlp_file "
+        "console:nothing\n"
+    "metric_http map " OTLP "tls:http_tls encoding:encoding " METRIC "\n"
+    "metric_grpc map " OTLP "tls:grpc_tls " METRIC "\n"
+    "metric_file map output_stream:text " METRIC "\n"
+    "metric_console map " METRIC "\n"
+    "push one! otlp_http:metric_http otlp_grpc:metric_grpc otlp_file/development:metric_file "
+        "console:metric_console\n"
+    "translation choice underscore_escaping_with_suffixes "
+        "underscore_escaping_without_suffixes/development "
+        "no_utf8_escaping_with_suffixes/development no_translation/development\n"
+    "prometheus map host:text port:port scope_info_enabled:flag "
+        "target_info_enabled/development:flag resource_constant_labels:include "
+        "translation_strategy:translation\n"
+    "pulled one! prometheus/development:prometheus\n"
+    // Traces
+    "batch map! schedule_delay:ms export_timeout:ms max_queue_size:count "
+        "max_export_batch_size:count exporter!:exporter\n"
+    "simple map! exporter!:exporter\n"
+    "processor one! batch:batch simple:simple\n"
+    "processors list! 1 processor\n"
+    "span_limits map! " LIMITS " event_count_limit:limit link_count_limit:limit "
+        "event_attribute_count_limit:limit link_attribute_count_limit:limit\n"
+    "sampled map ratio:ratio\n"
+    "always_record map! root!:sampler\n"
+    "parent_based map root:sampler remote_parent_sampled:sampler "
+        "remote_parent_not_sampled:sampler local_parent_sampled:sampler "
+        "local_parent_not_sampled:sampler\n"
+    "jaeger map! endpoint!:text! interval:ms initial_sampler!:sampler\n"
+    "sampler one! always_off:nothing always_on:nothing always_record:always_record "
+        "composite/development:composable jaeger_remote/development:jaeger "
+        "parent_based:parent_based probability/development:sampled "
+        "trace_id_ratio_based:sampled\n"
+    "kind choice internal server client producer consumer\n"
+    "kinds list! 1 kind\n"
+    "standing choice none remote local\n"
+    "standings list! 1 standing\n"
+    "values map! key!:text! values!:texts\n"
+    "patterns map! key!:text! included:texts excluded:texts\n"
+    "rule map! attribute_values:values attribute_patterns:patterns span_kinds:kinds "
+        "parent:standings sampler!:composable\n"
+    "rules list! 1 rule\n"
+    "rule_based map rules:rules\n"
+    "parent_threshold map! root!:composable\n"
+    "composable one! always_off:nothing always_on:nothing parent_threshold:parent_threshold "
+        "probability:sampled rule_based:rule_based\n"
+    "ids one! random:nothing\n"
+    "enabled map! enabled:flag\n"
+    "tracer map! name!:text! config!:enabled\n"
+    "tracers list! 1 tracer\n"
+    "tracer_configurator map! default_config:enabled tracers:tracers\n"
+    "traces map! processors!:processors limits:span_limits sampler:sampler id_generator:ids "
+        "tracer_configurator/development:tracer_configurator\n"
+    // Metrics
+    "cardinality map! default:count counter:count gauge:count histogram:count "
+        "observable_counter:count observable_gauge:count observable_up_down_counter:count "
+        "up_down_counter:count\n"
+    "producer one! opencensus:nothing\n"
+    "producers list! 1 producer\n"
+    "periodic map! interval:ms timeout:ms max_export_batch_size/development:count "
+        "exporter!:push producers:producers cardinality_limits:cardinality\n"
+    "pull map! exporter!:pulled producers:producers cardinality_limits:cardinality\n"
+    "reader one! periodic:periodic pull:pull\n"
+    "readers list! 1 reader\n"
+    "instrument choice counter gauge histogram observable_counter observable_gauge "
+        "observable_up_down_counter up_down_counter\n"
+    "selector map! instrument_name:text instrument_type:instrument unit:text meter_name:text "
+        "meter_version:text meter_schema_url:text\n"
+    "boundaries list! 0 number\n"
+    "explicit map boundaries:boundaries record_min_max:flag\n"
+    "scale int -10 20\n"
+    "size int 2 4294967293\n"
+    "exponential map max_scale:scale max_size:size record_min_max:flag\n"
+    "aggregation one! default:nothing drop:nothing explicit_bucket_histogram:explicit "
+        "base2_exponential_bucket_histogram:exponential last_value:nothing sum:nothing\n"
+    "stream map! name:text description:text aggregation:aggregation "
+        "aggregation_cardinality_limit:count attribute_keys:include\n"
+    "view map! selector!:selector stream!:stream\n"
+    "views list! 1 view\n"
+    "exemplars choice always_on always_off trace_based\n"
+    "metrics map! readers!:readers views:views exemplar_filter:exemplars "
+        "meter_configurator/development:any\n"
+    // Logs
+    "logs map! processors!:processors limits:limits logger_configurator/development:any\n"
+    // The rest
+    "format one! tracecontext:nothing baggage:nothing b3:nothing b3multi:nothing\n"
+    "formats list! 1 format\n"
+    "propagator map! composite:formats composite_list:text\n"
+    "attribute attribute!\n"
+    "attributes list! 1 attribute\n"
+    "attribute_map map! name!:text! value!:any type:attribute_type\n"
+    "attribute_type choice string bool int double string_array bool_array int_array double_array\n"
+    "detector one! container:nothing host:nothing process:nothing service:nothing\n"
+    "detectors list! 1 detector\n"
+    "detection map! attributes:include detectors:detectors\n"
+    "resource map! attributes:attributes detection/development:detection schema_url:text "
+        "attributes_list:text\n";
+// clang-format on
+
+static struct str word_take(struct str *text)
+{
+    const size_t end = str_find(*text, ' ');
+    const struct str word = {text->at, end};
+
+    *text = str_from(*text, end < text->len ? end + 1 : end);
+    return word;
+}
+
+static struct str line_of(struct str name)
+{
+    struct str left = {schema, sizeof schema - 1};
+
+    while (left.len) {
+        const size_t end = str_find(left, '\n');
+        struct str line = {left.at, end};
+
+        if (str_equal(word_take(&line), name))
+            return line;
+        left = str_from(left, end + 1);
     }
-#define OBJECT(...)                                                                                \
-    {                                                                                              \
-        .kind = SHAPE_MAP, .is_not_null = true, .properties = LIST(__VA_ARGS__)                    \
+    return (struct str){"any", 3};
+}
+
+static enum shape_kind kind_of(struct str word)
+{
+    static const char words[][10] = {"any",    "bool", "int",  "number", "text",     "scalar",
+                                     "choice", "map",  "list", "one",    "attribute"};
+
+    for (unsigned i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (str_equal(word, str_of(words[i])))
+            return (enum shape_kind)i;
     }
-#define OPTIONAL_OBJECT(...)                                                                       \
-    {                                                                                              \
-        .kind = SHAPE_MAP, .properties = LIST(__VA_ARGS__)                                         \
+    return SHAPE_ANY;
+}
+
+// A number of the schema, which is well-formed.
+static int64_t number_take(struct str *words)
+{
+    const struct str word = word_take(words);
+    const bool is_negative = word.len && word.at[0] == '-';
+    uint64_t value = 0;
+
+    str_to_u64(str_from(word, is_negative), &value);
+    return is_negative ? -(int64_t)value : (int64_t)value;
+}
+
+struct shape shape_of(struct str name)
+{
+    struct str words = line_of(name);
+    struct str kind = word_take(&words);
+    struct shape shape = {.is_not_null = kind.at[kind.len - 1] == '!'};
+
+    kind.len -= shape.is_not_null;
+    shape.kind = kind_of(kind);
+    if (shape.kind == SHAPE_INT || shape.kind == SHAPE_NUMBER || shape.kind == SHAPE_LIST)
+        shape.least = number_take(&words);
+    if (shape.kind == SHAPE_INT || shape.kind == SHAPE_NUMBER)
+        shape.most = number_take(&words);
+    shape.takes_unknown = str_starts(words, STR("* "));
+    shape.words = str_from(words, shape.takes_unknown ? 2 : 0);
+    return shape;
+}
+
+bool property_next(struct str *inout_words, struct property *out_property)
+{
+    const struct str word = word_take(inout_words);
+    const size_t colon = str_find(word, ':');
+
+    if (word.len == 0)
+        return false;
+    out_property->name = (struct str){word.at, colon};
+    out_property->shape = str_from(word, colon + 1);
+    out_property->is_required = word.at[colon - 1] == '!';
+    out_property->name.len -= out_property->is_required;
+    return true;
+}
+
+bool property_find(const struct shape *shape, const char *name, struct property *out_property)
+{
+    struct str words = shape->words;
+
+    while (property_next(&words, out_property)) {
+        if (str_equal(out_property->name, str_of(name)))
+            return true;
     }
-#define COMPONENT(...)                                                                             \
-    {                                                                                              \
-        .kind = SHAPE_COMPONENT, .is_not_null = true, .properties = LIST(__VA_ARGS__)              \
+    return false;
+}
+
+bool shape_has_word(const struct shape *shape, const char *word)
+{
+    struct str words = shape->words;
+
+    while (words.len) {
+        if (str_equal(word_take(&words), str_of(word)))
+            return true;
     }
-#define ITEMS(shape, count)                                                                        \
-    {                                                                                              \
-        .kind = SHAPE_LIST, .is_not_null = true, .least = (count), .item = (shape)                 \
-    }
-#define CHOICE(...)                                                                                \
-    {                                                                                              \
-        .kind = SHAPE_CHOICE, .choices = (const char *const[])                                     \
-        {                                                                                          \
-            __VA_ARGS__, NULL                                                                      \
-        }                                                                                          \
-    }
-
-enum { MILLISECONDS_MAX = INT64_C(31536000000), COUNT_MAX = INT64_C(4294967293) };
-
-static const struct shape flag = {.kind = SHAPE_BOOL};
-static const struct shape text = {.kind = SHAPE_TEXT};
-static const struct shape due_text = {.kind = SHAPE_TEXT, .is_not_null = true};
-static const struct shape version = {.kind = SHAPE_SCALAR, .is_not_null = true};
-static const struct shape texts = ITEMS(&due_text, 1);
-static const struct shape ratio = {.kind = SHAPE_NUMBER, .least = 0, .most = 1};
-static const struct shape number = {
-    .kind = SHAPE_NUMBER, .is_not_null = true, .least = INT64_MIN, .most = INT64_MAX};
-static const struct shape milliseconds = {.kind = SHAPE_INT, .most = MILLISECONDS_MAX};
-static const struct shape count = {.kind = SHAPE_INT, .least = 1, .most = COUNT_MAX};
-static const struct shape limit = {.kind = SHAPE_INT, .most = INT64_MAX};
-static const struct shape depth = {.kind = SHAPE_INT, .least = 1, .most = INT64_MAX};
-static const struct shape bytes = {.kind = SHAPE_INT, .most = INT64_MAX};
-static const struct shape some_bytes = {.kind = SHAPE_INT, .least = 1, .most = INT64_MAX};
-static const struct shape port = {.kind = SHAPE_INT, .most = 65535};
-static const struct shape nothing = {.kind = SHAPE_MAP,
-                                     .properties = (const struct property[]){{NULL, NULL, false}}};
-static const struct shape anything = {.kind = SHAPE_ANY};
-
-static const struct shape severity =
-    CHOICE("trace", "trace2", "trace3", "trace4", "debug", "debug2", "debug3", "debug4", "info",
-           "info2", "info3", "info4", "warn", "warn2", "warn3", "warn4", "error", "error2",
-           "error3", "error4", "fatal", "fatal2", "fatal3", "fatal4");
-
-// ---- Exporters
-static const struct shape pair = OBJECT({"name", &due_text, true}, {"value", &text, true});
-static const struct shape pairs = ITEMS(&pair, 1);
-static const struct shape http_tls = OPTIONAL_OBJECT(
-    {"ca_file", &text, false}, {"key_file", &text, false}, {"cert_file", &text, false});
-static const struct shape grpc_tls =
-    OPTIONAL_OBJECT({"ca_file", &text, false}, {"key_file", &text, false},
-                    {"cert_file", &text, false}, {"insecure", &flag, false});
-static const struct shape encoding = CHOICE("protobuf", "json");
-static const struct shape temporality = CHOICE("cumulative", "delta", "low_memory");
-static const struct shape histogram =
-    CHOICE("explicit_bucket_histogram", "base2_exponential_bucket_histogram");
-
-#define OTLP(tls_shape)                                                                            \
-    {"endpoint", &text, false}, {"tls", (tls_shape), false}, {"headers", &pairs, false},           \
-        {"headers_list", &text, false}, {"compression", &text, false},                             \
-        {"max_request_size", &bytes, false}, {"max_response_size", &some_bytes, false},            \
-    {                                                                                              \
-        "timeout", &milliseconds, false                                                            \
-    }
-#define METRIC                                                                                     \
-    {"temporality_preference", &temporality, false},                                               \
-    {                                                                                              \
-        "default_histogram_aggregation", &histogram, false                                         \
-    }
-
-static const struct shape otlp_http =
-    OPTIONAL_OBJECT(OTLP(&http_tls), {"encoding", &encoding, false});
-static const struct shape otlp_grpc = OPTIONAL_OBJECT(OTLP(&grpc_tls));
-static const struct shape otlp_file = OPTIONAL_OBJECT({"output_stream", &text, false});
-static const struct shape exporter =
-    COMPONENT({"otlp_http", &otlp_http, false}, {"otlp_grpc", &otlp_grpc, false},
-              {"otlp_file/development", &otlp_file, false}, {"console", &nothing, false});
-
-static const struct shape metric_otlp_http =
-    OPTIONAL_OBJECT(OTLP(&http_tls), {"encoding", &encoding, false}, METRIC);
-static const struct shape metric_otlp_grpc = OPTIONAL_OBJECT(OTLP(&grpc_tls), METRIC);
-static const struct shape metric_otlp_file =
-    OPTIONAL_OBJECT({"output_stream", &text, false}, METRIC);
-static const struct shape metric_console = OPTIONAL_OBJECT(METRIC);
-static const struct shape push_exporter = COMPONENT(
-    {"otlp_http", &metric_otlp_http, false}, {"otlp_grpc", &metric_otlp_grpc, false},
-    {"otlp_file/development", &metric_otlp_file, false}, {"console", &metric_console, false});
-
-static const struct shape include =
-    OBJECT({"included", &texts, false}, {"excluded", &texts, false});
-static const struct shape translation =
-    CHOICE("underscore_escaping_with_suffixes", "underscore_escaping_without_suffixes/development",
-           "no_utf8_escaping_with_suffixes/development", "no_translation/development");
-static const struct shape prometheus = OPTIONAL_OBJECT(
-    {"host", &text, false}, {"port", &port, false}, {"scope_info_enabled", &flag, false},
-    {"target_info_enabled/development", &flag, false},
-    {"resource_constant_labels", &include, false}, {"translation_strategy", &translation, false});
-static const struct shape pull_exporter = COMPONENT({"prometheus/development", &prometheus, false});
-
-// ---- Traces
-#define BATCH                                                                                      \
-    {"schedule_delay", &milliseconds, false}, {"export_timeout", &milliseconds, false},            \
-        {"max_queue_size", &count, false}, {"max_export_batch_size", &count, false},               \
-    {                                                                                              \
-        "exporter", &exporter, true                                                                \
-    }
-#define ATTRIBUTE_LIMITS                                                                           \
-    {"attribute_value_length_limit", &limit, false},                                               \
-        {"attribute_value_depth_limit", &depth, false},                                            \
-    {                                                                                              \
-        "attribute_count_limit", &limit, false                                                     \
-    }
-
-static const struct shape batch = OBJECT(BATCH);
-static const struct shape simple = OBJECT({"exporter", &exporter, true});
-static const struct shape span_processor =
-    COMPONENT({"batch", &batch, false}, {"simple", &simple, false});
-static const struct shape span_processors = ITEMS(&span_processor, 1);
-static const struct shape span_limits = OBJECT(
-    ATTRIBUTE_LIMITS, {"event_count_limit", &limit, false}, {"link_count_limit", &limit, false},
-    {"event_attribute_count_limit", &limit, false}, {"link_attribute_count_limit", &limit, false});
-
-static const struct shape sampler; // parent-based and others hold samplers
-static const struct shape composable;
-
-static const struct shape sampled = OPTIONAL_OBJECT({"ratio", &ratio, false});
-static const struct shape always_record = OBJECT({"root", &sampler, true});
-static const struct shape parent_based = OPTIONAL_OBJECT(
-    {"root", &sampler, false}, {"remote_parent_sampled", &sampler, false},
-    {"remote_parent_not_sampled", &sampler, false}, {"local_parent_sampled", &sampler, false},
-    {"local_parent_not_sampled", &sampler, false});
-static const struct shape jaeger_remote =
-    OBJECT({"endpoint", &due_text, true}, {"interval", &milliseconds, false},
-           {"initial_sampler", &sampler, true});
-static const struct shape sampler = COMPONENT(
-    {"always_off", &nothing, false}, {"always_on", &nothing, false},
-    {"always_record", &always_record, false}, {"composite/development", &composable, false},
-    {"jaeger_remote/development", &jaeger_remote, false}, {"parent_based", &parent_based, false},
-    {"probability/development", &sampled, false}, {"trace_id_ratio_based", &sampled, false});
-
-static const struct shape kind = CHOICE("internal", "server", "client", "producer", "consumer");
-static const struct shape kinds = ITEMS(&kind, 1);
-static const struct shape standing = CHOICE("none", "remote", "local");
-static const struct shape standings = ITEMS(&standing, 1);
-static const struct shape rule_values = OBJECT({"key", &due_text, true}, {"values", &texts, true});
-static const struct shape rule_patterns =
-    OBJECT({"key", &due_text, true}, {"included", &texts, false}, {"excluded", &texts, false});
-static const struct shape rule = OBJECT(
-    {"attribute_values", &rule_values, false}, {"attribute_patterns", &rule_patterns, false},
-    {"span_kinds", &kinds, false}, {"parent", &standings, false}, {"sampler", &composable, true});
-static const struct shape rules = ITEMS(&rule, 1);
-static const struct shape rule_based = OPTIONAL_OBJECT({"rules", &rules, false});
-static const struct shape parent_threshold = OBJECT({"root", &composable, true});
-static const struct shape composable =
-    COMPONENT({"always_off", &nothing, false}, {"always_on", &nothing, false},
-              {"parent_threshold", &parent_threshold, false}, {"probability", &sampled, false},
-              {"rule_based", &rule_based, false});
-
-static const struct shape id_generator = COMPONENT({"random", &nothing, false});
-static const struct shape tracer_config = OBJECT({"enabled", &flag, false});
-static const struct shape tracer_match =
-    OBJECT({"name", &due_text, true}, {"config", &tracer_config, true});
-static const struct shape tracer_matches = ITEMS(&tracer_match, 1);
-static const struct shape tracer_configurator =
-    OBJECT({"default_config", &tracer_config, false}, {"tracers", &tracer_matches, false});
-static const struct shape tracer_provider =
-    OBJECT({"processors", &span_processors, true}, {"limits", &span_limits, false},
-           {"sampler", &sampler, false}, {"id_generator", &id_generator, false},
-           {"tracer_configurator/development", &tracer_configurator, false});
-
-// ---- Metrics
-static const struct shape cardinality =
-    OBJECT({"default", &count, false}, {"counter", &count, false}, {"gauge", &count, false},
-           {"histogram", &count, false}, {"observable_counter", &count, false},
-           {"observable_gauge", &count, false}, {"observable_up_down_counter", &count, false},
-           {"up_down_counter", &count, false});
-static const struct shape producer = COMPONENT({"opencensus", &nothing, false});
-static const struct shape producers = ITEMS(&producer, 1);
-static const struct shape periodic =
-    OBJECT({"interval", &milliseconds, false}, {"timeout", &milliseconds, false},
-           {"max_export_batch_size/development", &count, false}, {"exporter", &push_exporter, true},
-           {"producers", &producers, false}, {"cardinality_limits", &cardinality, false});
-static const struct shape pull =
-    OBJECT({"exporter", &pull_exporter, true}, {"producers", &producers, false},
-           {"cardinality_limits", &cardinality, false});
-static const struct shape reader =
-    COMPONENT({"periodic", &periodic, false}, {"pull", &pull, false});
-static const struct shape readers = ITEMS(&reader, 1);
-
-static const struct shape instrument =
-    CHOICE("counter", "gauge", "histogram", "observable_counter", "observable_gauge",
-           "observable_up_down_counter", "up_down_counter");
-static const struct shape selector =
-    OBJECT({"instrument_name", &text, false}, {"instrument_type", &instrument, false},
-           {"unit", &text, false}, {"meter_name", &text, false}, {"meter_version", &text, false},
-           {"meter_schema_url", &text, false});
-static const struct shape boundaries = ITEMS(&number, 0);
-static const struct shape explicit_histogram =
-    OPTIONAL_OBJECT({"boundaries", &boundaries, false}, {"record_min_max", &flag, false});
-static const struct shape scale = {.kind = SHAPE_INT, .least = -10, .most = 20};
-static const struct shape size = {.kind = SHAPE_INT, .least = 2, .most = COUNT_MAX};
-static const struct shape exponential_histogram = OPTIONAL_OBJECT(
-    {"max_scale", &scale, false}, {"max_size", &size, false}, {"record_min_max", &flag, false});
-// Ours alone: the schema names no component of others here.
-static const struct shape aggregation =
-    COMPONENT({"default", &nothing, false}, {"drop", &nothing, false},
-              {"explicit_bucket_histogram", &explicit_histogram, false},
-              {"base2_exponential_bucket_histogram", &exponential_histogram, false},
-              {"last_value", &nothing, false}, {"sum", &nothing, false});
-static const struct shape stream = OBJECT(
-    {"name", &text, false}, {"description", &text, false}, {"aggregation", &aggregation, false},
-    {"aggregation_cardinality_limit", &count, false}, {"attribute_keys", &include, false});
-static const struct shape view = OBJECT({"selector", &selector, true}, {"stream", &stream, true});
-static const struct shape views = ITEMS(&view, 1);
-static const struct shape exemplar_filter = CHOICE("always_on", "always_off", "trace_based");
-static const struct shape meter_provider =
-    OBJECT({"readers", &readers, true}, {"views", &views, false},
-           {"exemplar_filter", &exemplar_filter, false},
-           {"meter_configurator/development", &anything, false});
-
-// ---- Logs
-static const struct shape log_processor =
-    COMPONENT({"batch", &batch, false}, {"simple", &simple, false});
-static const struct shape log_processors = ITEMS(&log_processor, 1);
-static const struct shape log_limits = OBJECT(ATTRIBUTE_LIMITS);
-static const struct shape logger_provider =
-    OBJECT({"processors", &log_processors, true}, {"limits", &log_limits, false},
-           {"logger_configurator/development", &anything, false});
-
-// ---- The rest
-static const struct shape propagator_item =
-    COMPONENT({"tracecontext", &nothing, false}, {"baggage", &nothing, false},
-              {"b3", &nothing, false}, {"b3multi", &nothing, false});
-static const struct shape propagator_items = ITEMS(&propagator_item, 1);
-static const struct shape propagator =
-    OBJECT({"composite", &propagator_items, false}, {"composite_list", &text, false});
-
-static const struct shape attribute = {.kind = SHAPE_ATTRIBUTE, .is_not_null = true};
-static const struct shape attributes = ITEMS(&attribute, 1);
-static const struct shape detector =
-    COMPONENT({"container", &nothing, false}, {"host", &nothing, false},
-              {"process", &nothing, false}, {"service", &nothing, false});
-static const struct shape detectors = ITEMS(&detector, 1);
-static const struct shape detection =
-    OBJECT({"attributes", &include, false}, {"detectors", &detectors, false});
-static const struct shape resource =
-    OBJECT({"attributes", &attributes, false}, {"detection/development", &detection, false},
-           {"schema_url", &text, false}, {"attributes_list", &text, false});
-
-static const struct shape attribute_limits = OBJECT(ATTRIBUTE_LIMITS);
-
-const struct shape config_root_shape = {
-    .kind = SHAPE_MAP,
-    .is_not_null = true,
-    .takes_unknown = true,
-    .properties =
-        LIST({"file_format", &version, true}, {"disabled", &flag, false},
-             {"log_level", &severity, false}, {"attribute_limits", &attribute_limits, false},
-             {"logger_provider", &logger_provider, false},
-             {"meter_provider", &meter_provider, false}, {"propagator", &propagator, false},
-             {"tracer_provider", &tracer_provider, false}, {"resource", &resource, false},
-             {"instrumentation/development", &anything, false}, {"distribution", &anything, false}),
-};
+    return false;
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What may stand in a configuration file (schema 1.x of the declarative configuration): one table,
-// checked when a file is parsed. Types, ranges, words and required properties are checked here, so
-// that Create reads what it finds.
+// What may stand in a configuration file (schema 1.x of the declarative configuration), checked
+// when a file is parsed: types, ranges, words and required properties, so that Create reads what it
+// finds. The schema is a text, as a table of pointers would be five times its size.
 
 #pragma once
 
@@ -22,26 +22,29 @@ enum shape_kind {
     SHAPE_ATTRIBUTE,
 };
 
-struct shape;
-
-struct property {
-    const char *name; // NULL ends the list
-    const struct shape *shape;
-    bool is_required;
-};
-
 struct shape {
     enum shape_kind kind;
     bool is_not_null;
     bool takes_unknown; // properties that are not in the list
     int64_t least;      // of a number; items of a list
-    int64_t most;       // 0: no limit
-    const char *const *choices;
-    const struct property *properties;
-    const struct shape *item;
+    int64_t most;
+    struct str words; // of a choice; NAME:SHAPE of a map; the item's shape of a list
 };
+
+// The shape of that name, which the schema has.
+struct shape shape_of(struct str name);
+
+struct property {
+    struct str name;
+    struct str shape;
+    bool is_required;
+};
+
+// Steps through the properties of a map or a component; false: no more.
+bool property_next(struct str *inout_words, struct property *out_property);
+bool property_find(const struct shape *shape, const char *name, struct property *out_property);
+// A choice has that word.
+bool shape_has_word(const struct shape *shape, const char *word);
 
 // 0, or -EINVAL with "NAME:LINE:COLUMN: where: what".
 int config_check(const struct tl_config *config, struct why *why);
-
-extern const struct shape config_root_shape;
