@@ -199,60 +199,92 @@ static bool whole_next(struct reader *reader, struct wire_field *field, struct s
     return true;
 }
 
-// A Metric whose points may have to go into several: what is not a point is repeated in each.
-static void metric_split(struct metric_sink *sink, struct str scope, struct str metric)
+// gauge 5, sum 7, histogram 9, exponential_histogram 10, summary 11
+static bool is_data(const struct wire_field *field)
 {
-    struct bytes points = {0};
-    struct bytes head = {0};
-    struct bytes rest = {0};
-    struct bytes body = {0};
-    struct reader reader = reader_of(metric);
+    return field->type == WIRE_BYTES && (field->number == 5 || field->number == 7 ||
+                                         (field->number >= 9 && field->number <= 11));
+}
+
+// A metric on its way through: what stands before the points, and behind them in its data.
+struct passing {
+    struct metric_sink *sink;
+    struct str scope;
+    struct bytes head;
+    struct bytes points;
+    struct bytes rest;
+    struct bytes body;
+    uint32_t count;
+};
+
+static void passing_take(struct passing *passing, uint32_t number)
+{
+    struct bytes *body = &passing->body;
+
+    body->len = 0;
+    bytes_add(body, passing->head.at, passing->head.len);
+    tag_write(body, number, WIRE_BYTES);
+    varint_write(body, passing->points.len + passing->rest.len);
+    bytes_add(body, passing->points.at, passing->points.len);
+    bytes_add(body, passing->rest.at, passing->rest.len);
+    if (passing->head.is_failed || passing->points.is_failed || passing->rest.is_failed ||
+        body->is_failed) {
+        signal_add(TL_METRICS, LOSS_NO_MEMORY, passing->count);
+        passing->points.is_failed = body->is_failed = false;
+    } else {
+        passing->sink->take(passing->sink, passing->scope, bytes_str(body), passing->count);
+    }
+    passing->points.len = 0;
+    passing->count = 0;
+}
+
+// The points of one data message, as many at a time as there is room for.
+static void data_split(struct passing *passing, uint32_t number, struct str data)
+{
+    struct reader reader = reader_of(data);
     struct wire_field field;
     struct str whole;
-    struct str data = {"", 0};
-    uint64_t number = 0;
-    uint32_t count = 0;
-    bool is_more;
 
+    passing->rest.len = 0;
     while (whole_next(&reader, &field, &whole)) {
-        if (field.number >= 5 && field.number <= 11 && field.type == WIRE_BYTES) {
-            number = field.number;
-            data = field.body;
-        } else {
-            bytes_add_str(&head, whole);
-        }
+        if (field.number != 1)
+            bytes_add_str(&passing->rest, whole);
     }
     reader = reader_of(data);
     while (whole_next(&reader, &field, &whole)) {
         if (field.number != 1)
-            bytes_add_str(&rest, whole);
+            continue;
+        bytes_add_str(&passing->points, whole);
+        passing->count++;
+        if (passing->count >= passing->sink->points_left ||
+            passing->points.len >= passing->sink->bytes_max)
+            passing_take(passing, number);
     }
-    reader = reader_of(data);
-    do {
-        is_more = whole_next(&reader, &field, &whole);
-        if (is_more && field.number == 1) {
-            bytes_add_str(&points, whole);
-            count++;
-        }
-        if (count && (!is_more || count >= sink->points_left || points.len >= sink->bytes_max)) {
-            body.len = 0;
-            bytes_add(&body, head.at, head.len);
-            tag_write(&body, (uint32_t)number, WIRE_BYTES);
-            varint_write(&body, points.len + rest.len);
-            bytes_add(&body, points.at, points.len);
-            bytes_add(&body, rest.at, rest.len);
-            if (head.is_failed || points.is_failed || rest.is_failed || body.is_failed)
-                signal_add(TL_METRICS, LOSS_NO_MEMORY, count);
-            else
-                sink->take(sink, scope, bytes_str(&body), count);
-            points.len = 0;
-            count = 0;
-        }
-    } while (is_more);
-    bytes_done(&points);
-    bytes_done(&head);
-    bytes_done(&rest);
-    bytes_done(&body);
+    if (passing->count)
+        passing_take(passing, number);
+}
+
+// A Metric whose points may have to go into several: what is not a point is repeated in each.
+static void metric_split(struct metric_sink *sink, struct str scope, struct str metric)
+{
+    struct passing passing = {.sink = sink, .scope = scope};
+    struct reader reader = reader_of(metric);
+    struct wire_field field;
+    struct str whole;
+
+    while (whole_next(&reader, &field, &whole)) {
+        if (!is_data(&field))
+            bytes_add_str(&passing.head, whole);
+    }
+    reader = reader_of(metric);
+    while (whole_next(&reader, &field, &whole)) {
+        if (is_data(&field))
+            data_split(&passing, (uint32_t)field.number, field.body);
+    }
+    bytes_done(&passing.head);
+    bytes_done(&passing.points);
+    bytes_done(&passing.rest);
+    bytes_done(&passing.body);
 }
 
 void scope_metrics_split(struct metric_sink *sink, struct str scope_metrics)

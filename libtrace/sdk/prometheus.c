@@ -390,7 +390,8 @@ static void metric_write(struct writing *to, struct str wire)
             metric.description = field.body;
         else if (field.number == 3)
             metric.unit = field.body;
-        else if (field.number >= 5 && field.number <= 10 && field.body.at) {
+        else if (field.body.at && (field.number == 5 || field.number == 7 || field.number == 9 ||
+                                   field.number == 10)) {
             metric.data = field.body;
             metric.data_number = field.number;
         }

@@ -21,7 +21,7 @@ static void split(struct str request)
         struct reader inner = reader_of(group.body);
         struct wire_field field;
 
-        while (wire_next(&inner, &field)) {
+        while (group.number == 1 && wire_next(&inner, &field)) {
             if (field.number == 2 && field.body.at)
                 scope_metrics_split(&builder.sink, field.body);
         }
