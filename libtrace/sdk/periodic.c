@@ -25,9 +25,9 @@ struct periodic {
     uint64_t interval_ns;
     uint64_t timeout_ns;
     uint32_t points_max;
+    _Atomic bool is_shut;
     struct turn turn; // who sends; what follows is theirs
     uint64_t due_ns;
-    bool is_shut;
     // In a program's own loop: requests of a collection that are not all sent.
     struct request_builder waiting;
     struct bytes resource;
@@ -190,7 +190,7 @@ static uint64_t run_in_turn(struct periodic *periodic, uint64_t now_ns, bool may
 {
     const bool is_due = now_ns >= periodic->due_ns;
 
-    if (periodic->is_shut)
+    if (atomic_load(&periodic->is_shut))
         return UINT64_MAX;
     if (is_due) {
         periodic->due_ns += periodic->interval_ns;
@@ -272,12 +272,13 @@ static int periodic_shutdown(void *self, uint64_t timeout_ms)
     int result = turn_take(&periodic->turn, deadline_ns);
     int stopped = 0;
 
+    // Also when another send takes too long: it is the last one then.
+    atomic_store(&periodic->is_shut, true);
     if (result != 0)
         return result;
     if (periodic->waiting.count)
         waiting_drain(periodic, deadline_ns);
     result = collect_and_send(periodic, deadline_ns);
-    periodic->is_shut = true;
     if (periodic->exporter.shutdown)
         stopped = periodic->exporter.shutdown(periodic->exporter.self, left_ms(deadline_ns));
     turn_end(&periodic->turn);

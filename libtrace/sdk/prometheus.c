@@ -8,12 +8,10 @@
 #include <stdlib.h>
 
 #include "libtrace/otlp/varint.h"
-#include "libtrace/sdk/prometheus_label.h"
+#include "libtrace/sdk/prometheus_exemplar.h"
 #include "libtrace/sdk/prometheus_name.h"
 #include "libtrace/sdk/say.h"
 #include "libtrace/sdk/stats.h"
-
-enum { EXEMPLAR_LABELS_MAX = 128 }; // characters, OpenMetrics 1.0
 
 enum family_type { FAMILY_GAUGE, FAMILY_COUNTER, FAMILY_UNKNOWN, FAMILY_HISTOGRAM, FAMILY_INFO };
 
@@ -204,57 +202,6 @@ static void head_write(struct writing *to, struct family *family, struct str suf
     bytes_add_byte(out, ' ');
 }
 
-static void seconds_write(struct bytes *out, uint64_t ns)
-{
-    bytes_format(out, "%llu.%03u", (unsigned long long)(ns / 1000000000),
-                 (unsigned)(ns % 1000000000 / 1000000));
-}
-
-// Labels of an exemplar: the ids first, then attributes while they fit.
-static void exemplar_labels(struct bytes *out, const struct point_exemplar *exemplar,
-                            struct labels *labels)
-{
-    struct reader reader = reader_of(exemplar->whole);
-    struct wire_field field;
-    size_t characters = 0;
-    bool is_first = true;
-
-    labels->count = 0;
-    while (wire_next(&reader, &field)) {
-        if (field.number == 7 && field.body.at)
-            labels_add_pair(labels, "", field.body);
-    }
-    labels_end(labels);
-    for (int id = 0; id < 2; id++) {
-        const struct str raw = id ? exemplar->span_id : exemplar->trace_id;
-
-        if (raw.len == 0)
-            continue;
-        bytes_add_str(out, id ? (is_first ? STR("span_id=\"") : STR(",span_id=\""))
-                              : STR("trace_id=\""));
-        for (size_t i = 0; i < raw.len; i++)
-            bytes_format(out, "%02x", (unsigned)(uint8_t)raw.at[i]);
-        bytes_add_byte(out, '"');
-        characters += (id ? 7 : 8) + 2 * raw.len;
-        is_first = false;
-    }
-    for (size_t i = 0; i < labels->count; i++) {
-        const struct label *each = &labels->list[i];
-
-        // Bytes are never fewer than characters.
-        if (str_equal(each->key, STR("trace_id")) || str_equal(each->key, STR("span_id")) ||
-            characters + each->key.len + each->value.len > EXEMPLAR_LABELS_MAX)
-            continue;
-        characters += each->key.len + each->value.len;
-        bytes_add_str(out, is_first ? STR("") : STR(","));
-        bytes_add_str(out, each->key);
-        bytes_add_str(out, STR("=\""));
-        prometheus_text_write(out, each->value);
-        bytes_add_byte(out, '"');
-        is_first = false;
-    }
-}
-
 // The latest exemplar in (above, most], behind the sample on its line.
 static void exemplar_write(struct writing *to, struct family *family, double above, double most)
 {
@@ -270,12 +217,7 @@ static void exemplar_write(struct writing *to, struct family *family, double abo
     }
     if (!latest)
         return;
-    bytes_add_str(out, STR(" # {"));
-    exemplar_labels(out, latest, &to->labels);
-    bytes_add_str(out, STR("} "));
-    prometheus_number_write(out, latest->value);
-    bytes_add_byte(out, ' ');
-    seconds_write(out, latest->time_ns);
+    prometheus_exemplar_write(out, latest, &to->labels);
 }
 
 static void created_write(struct writing *to, struct family *family)
@@ -283,7 +225,7 @@ static void created_write(struct writing *to, struct family *family)
     if (!to->is_openmetrics || !to->point.start_ns)
         return;
     head_write(to, family, STR("_created"), STR(""));
-    seconds_write(&family->samples, to->point.start_ns);
+    prometheus_seconds_write(&family->samples, to->point.start_ns);
     bytes_add_byte(&family->samples, '\n');
 }
 

@@ -90,3 +90,10 @@ static inline struct series *table_find(const struct table *table, uint64_t hash
             return series;
     }
 }
+
+// `slots` is a power of two. NULL without memory.
+struct table *table_new(size_t slots);
+// There is room. Under the stream's lock.
+void table_put(struct table *table, struct series *series);
+// The table and all that it replaced.
+void tables_free(struct table *table);

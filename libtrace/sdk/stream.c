@@ -101,25 +101,6 @@ static void series_free(const struct stream *stream, struct series *series)
     free(series);
 }
 
-static struct table *table_new(size_t slots)
-{
-    struct table *table = calloc(1, sizeof *table + slots * sizeof table->slots[0]);
-
-    if (table)
-        table->mask = slots - 1;
-    return table;
-}
-
-static void table_put(struct table *table, struct series *series)
-{
-    size_t i = series->hash & table->mask;
-
-    while (atomic_load_explicit(&table->slots[i].series, memory_order_relaxed))
-        i = (i + 1) & table->mask;
-    table->slots[i].hash = series->hash;
-    atomic_store_explicit(&table->slots[i].series, series, memory_order_release);
-}
-
 // A table of all series that are not unlinked, with room for one more, in the place of the former.
 static bool table_renew(struct stream *stream)
 {
@@ -142,16 +123,6 @@ static bool table_renew(struct stream *stream)
     table->former = former;
     atomic_store_explicit(&stream->table, table, memory_order_release);
     return true;
-}
-
-static void tables_free(struct table *table)
-{
-    while (table) {
-        struct table *former = table->former;
-
-        free(table);
-        table = former;
-    }
 }
 
 static bool table_has_room(const struct stream *stream)
