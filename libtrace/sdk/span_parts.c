@@ -118,11 +118,13 @@ static size_t attributes_short_add(struct span *span, const struct tl_attribute 
         return 0;
     for (; i < count && i < most && (size_t)(end - to) >= ATTRIBUTE_SHORT_ROOM; i++) {
         const struct tl_attribute *attribute = &attributes[i];
-        const unsigned bit = key_bit(attribute->key, attribute->key_len);
         uint8_t *after;
+        unsigned bit;
 
-        if (!attribute_is_valid(attribute) || !attribute_is_short(attribute) ||
-            keys[bit >> 6] >> (bit & 63) & 1)
+        if (!attribute_is_valid(attribute) || !attribute_is_short(attribute))
+            break;
+        bit = key_bit(attribute->key, attribute->key_len);
+        if (keys[bit >> 6] >> (bit & 63) & 1)
             break;
         after = attribute_short_put(to, ATTRIBUTES, attribute);
         if (!after)
