@@ -61,6 +61,23 @@ static void a_provider_gives_tracers_of_scopes(void **state)
     take_down(&set);
 }
 
+static void schema_urls_go_with_resource_and_scope(void **state)
+{
+    const struct tl_attribute service = TL_STR("service.name", "shop");
+    struct set set = set_up((struct tl_tracer_provider_options){
+        .resource = tl_resource_new(&service, 1, "https://example.org/resource")});
+    struct tl_tracer *tracer = tl_tracer_get(
+        set.provider, &(struct tl_scope){.name = "x", .schema_url = "https://example.org/scope"});
+
+    (void)state;
+    tl_span_end(tl_span_start_with(tracer, &(struct tl_span_options){.name = "x"}));
+    assert_str(set.captured->spans[0].resource_url, "https://example.org/resource");
+    assert_str(set.captured->spans[0].scope_url, "https://example.org/scope");
+    assert_str(attribute_string(set.captured->spans[0].resource.attributes, STR("service.name")),
+               "shop");
+    take_down(&set);
+}
+
 static void ids_and_flags_are_of_the_specification(void **state)
 {
     struct set set = set_up((struct tl_tracer_provider_options){.resource = NULL});
@@ -479,6 +496,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_provider_gives_tracers_of_scopes),
+        cmocka_unit_test(schema_urls_go_with_resource_and_scope),
         cmocka_unit_test(ids_and_flags_are_of_the_specification),
         cmocka_unit_test(a_remote_parent_is_told),
         cmocka_unit_test(the_current_span_is_the_parent),
