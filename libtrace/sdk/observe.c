@@ -81,7 +81,7 @@ static const struct {
                             "How long an export took, with all its attempts."},
 };
 
-enum { ATTRIBUTES_MAX = 8, PIPES_MAX = 64, NAME_MAX_BYTES = 160 };
+enum { ATTRIBUTES_MAX = 8, PIPES_MAX = 64, NAME_MAX_BYTES = OBSERVE_TYPE_MAX + 16 };
 
 // Held while it is recorded with the provider, so that it is not freed meanwhile.
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -93,16 +93,19 @@ static struct tl_callback *callback;
 struct component {
     struct tl_attribute attributes[ATTRIBUTES_MAX];
     size_t count;
+    char type[OBSERVE_TYPE_MAX];
     char name[NAME_MAX_BYTES];
 };
 
 static void component_init(struct component *component, const char *type, unsigned number)
 {
     component->count = 0;
-    if (snprintf(component->name, sizeof component->name, "%s/%u", type, number) < 0)
+    if (type != component->type && snprintf(component->type, OBSERVE_TYPE_MAX, "%s", type) < 0)
+        component->type[0] = '\0';
+    if (snprintf(component->name, sizeof component->name, "%s/%u", component->type, number) < 0)
         component->name[0] = '\0';
     component->attributes[component->count++] = TL_STR("otel.component.name", component->name);
-    component->attributes[component->count++] = TL_STR("otel.component.type", type);
+    component->attributes[component->count++] = TL_STR("otel.component.type", component->type);
 }
 
 static void component_server(struct component *component, const char *address, uint16_t port)
@@ -124,7 +127,7 @@ static void tell(struct tl_observer *observer, enum figure figure, uint64_t valu
 static void tell_failed(struct tl_observer *observer, enum figure figure, uint64_t value,
                         const struct component *component, const char *cause)
 {
-    struct component failed = *component;
+    struct component failed = *component; // its texts stay the other's
 
     if (value == 0)
         return;
@@ -212,7 +215,8 @@ static void pipe_tell(struct tl_observer *observer, const struct pipe_figures *f
                 "queue_full");
     if (!figures->exporter_type)
         return;
-    component_init(&exporter, figures->exporter_type, figures->number);
+    observe_type_write(exporter.type, figures->exporter_type, figures->signal);
+    component_init(&exporter, exporter.type, figures->number);
     component_server(&exporter, figures->server_address, figures->server_port);
     tell(observer, (enum figure)(SPAN_IN_FLIGHT + shift), figures->in_flight, &exporter);
     tell(observer, (enum figure)(SPAN_EXPORTED + shift), figures->exported, &exporter);
@@ -348,11 +352,13 @@ static const char *grpc_name(int32_t status)
 void observe_operation(const struct observed_operation *operation)
 {
     const struct tl_answer *answer = operation->answer;
-    const bool is_grpc = strstr(operation->type, "grpc") != NULL;
+    const bool is_grpc = operation->type && strstr(operation->type, "grpc");
     struct component component;
     char cause[24];
 
-    component_init(&component, operation->type, operation->number);
+    observe_type_write(component.type, operation->type ? operation->type : "custom_exporter",
+                       operation->signal);
+    component_init(&component, component.type, operation->number);
     component_server(&component, operation->server_address, operation->server_port);
     if (is_grpc && grpc_name(answer->status))
         component.attributes[component.count++] =

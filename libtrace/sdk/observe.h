@@ -14,6 +14,11 @@ struct tl_metric_reader;
 // otel.component.name is `type/number`: the next number of that type in this process.
 unsigned observe_number(const char *type);
 
+// The standard value of otel.component.type: what an exporter for OTLP calls itself says no signal,
+// "otlp_http_exporter" is otlp_http_span_exporter for spans. Others stay as they are.
+enum { OBSERVE_TYPE_MAX = 128 };
+void observe_type_write(char *out_text, const char *type, enum tl_signal signal);
+
 // An exporter that the figures are told of. NULL without memory; NULL is taken by all functions.
 struct observed;
 struct observed *observed_exporter(const struct tl_exporter_v1 *exporter, enum tl_signal signal);
@@ -29,6 +34,7 @@ void observe_exported(struct observed *observed, uint64_t records, uint64_t lost
 // An operation of an exporter that is counted elsewhere (a pipe's), all attempts together.
 struct observed_operation {
     const char *type; // as the exporter calls itself
+    enum tl_signal signal;
     unsigned number;
     const char *server_address;
     uint16_t server_port;

@@ -10,7 +10,7 @@
 #include "libtrace/sdk/observe.h"
 #include "libtrace/sdk/observe_cause.h"
 
-enum { TYPES_MAX = 32, TEXT_MAX = 128 };
+enum { TYPES_MAX = 32, TEXT_MAX = OBSERVE_TYPE_MAX };
 
 struct observed {
     char type[TEXT_MAX];
@@ -52,6 +52,28 @@ unsigned observe_number(const char *type)
     return number;
 }
 
+void observe_type_write(char *out_text, const char *type, enum tl_signal signal)
+{
+    static const char *const words[] = {"span", "metric", "log"};
+    static const char end[] = "_exporter";
+    const size_t len = strlen(type);
+    const size_t head = len > sizeof end - 1 ? len - (sizeof end - 1) : 0;
+
+    text_keep(out_text, TEXT_MAX, type);
+    if (strncmp(type, "otlp_", 5) != 0 || len + 8 >= TEXT_MAX || !head ||
+        strcmp(type + head, end) != 0)
+        return;
+    for (size_t i = 0; i < 3; i++) {
+        const size_t word = strlen(words[i]);
+
+        // It says its signal already.
+        if (head > word && memcmp(type + head - word, words[i], word) == 0)
+            return;
+    }
+    if (snprintf(out_text + head, TEXT_MAX - head, "_%s%s", words[signal], end) < 0)
+        out_text[0] = '\0';
+}
+
 struct observed *observed_exporter(const struct tl_exporter_v1 *exporter, enum tl_signal signal)
 {
     const int saved = errno;
@@ -60,8 +82,8 @@ struct observed *observed_exporter(const struct tl_exporter_v1 *exporter, enum t
     errno = saved;
     if (!made)
         return NULL;
-    text_keep(made->type, sizeof made->type,
-              exporter->type ? exporter->type : "custom_metric_exporter");
+    observe_type_write(made->type, exporter->type ? exporter->type : "custom_metric_exporter",
+                       signal);
     made->figures.type = made->type;
     made->figures.number = observe_number(made->type);
     made->figures.signal = signal;
@@ -134,6 +156,7 @@ void observe_exported(struct observed *observed, uint64_t records, uint64_t lost
         cause_add(&observed->figures, answer_cause(answer, cause), lost);
     pthread_mutex_unlock(&lock);
     operation = (struct observed_operation){.type = observed->type,
+                                            .signal = observed->figures.signal,
                                             .number = observed->figures.number,
                                             .server_address = observed->figures.server_address,
                                             .server_port = observed->figures.server_port,

@@ -44,6 +44,7 @@ struct flight {
     struct tl_request request;
     unsigned attempt;
     uint64_t due_ns;
+    uint64_t begun_ns; // the first attempt
     uint64_t sent_ns;
     uint64_t give_up_ns;
 };

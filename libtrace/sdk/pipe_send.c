@@ -8,6 +8,7 @@
 #include "libtrace/flow/retry.h"
 #include "libtrace/sdk/global.h"
 #include "libtrace/sdk/hand_over.h"
+#include "libtrace/sdk/observe.h"
 #include "libtrace/sdk/pipe_own.h"
 #include "libtrace/sdk/say.h"
 #include "libtrace/sdk/thread.h"
@@ -43,6 +44,24 @@ static bool is_hopeless(struct pipe *pipe, const struct flight *flight, uint64_t
     return due_ns >= flight->give_up_ns || (end_ns && due_ns >= end_ns);
 }
 
+// The metric of the SDK's own counts an operation once, with all its attempts.
+static void operation_tell(const struct pipe *pipe, const struct flight *flight,
+                           const struct tl_answer *answer, uint64_t now_ns)
+{
+    const struct observed_operation operation = {
+        .type = pipe->exporter.type,
+        .signal = flight->signal,
+        .number = pipe->number,
+        .server_address = pipe->exporter.server_address,
+        .server_port = pipe->exporter.server_port,
+        .lost = answer->result == TL_RESULT_DONE ? answer->rejected : flight->request.records,
+        .answer = answer,
+        .took_ns = now_ns - flight->begun_ns,
+    };
+
+    observe_operation(&operation);
+}
+
 static void answer_take(struct pipe *pipe, struct flight *flight, const struct tl_answer *answer)
 {
     const uint64_t now = clock_mono_ns();
@@ -58,6 +77,7 @@ static void answer_take(struct pipe *pipe, struct flight *flight, const struct t
             say(TL_WARN, "%s: partial success: %llu of %zu records rejected: %s",
                 pipe->exporter.type, (unsigned long long)answer->rejected, flight->request.records,
                 answer->message);
+        operation_tell(pipe, flight, answer, now);
         flight_end(pipe, flight, answer->rejected, true);
         return;
     }
@@ -65,6 +85,7 @@ static void answer_take(struct pipe *pipe, struct flight *flight, const struct t
     if (answer->result == TL_RESULT_REFUSED || is_hopeless(pipe, flight, due_ns)) {
         say(TL_ERROR, "%s: %zu records dropped: %s", pipe->exporter.type, flight->request.records,
             answer->message);
+        operation_tell(pipe, flight, answer, now);
         flight_end(pipe, flight, 0, false);
         return;
     }
@@ -92,6 +113,8 @@ static void flight_send(struct pipe *pipe, struct flight *flight, uint64_t now_n
     struct tl_answer answer = {.result = TL_RESULT_REFUSED};
 
     flight->sent_ns = now_ns;
+    if (flight->attempt == 0)
+        flight->begun_ns = now_ns;
     flight->request.deadline_ns = now_ns + pipe->batch.export_timeout_ms * NS_PER_MS;
     if (pipe->exporter.begin) {
         if (pipe->exporter.begin(pipe->exporter.self, &flight->request, flight) == 0)

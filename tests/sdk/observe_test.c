@@ -67,8 +67,11 @@ static void spans_are_told_by_origin_decision_and_component(void **state)
     assert_has(seen, "otel.component.type=batching_span_processor} 1\n");
     assert_has(seen, "metric otel.sdk.exporter.span.inflight [{span}] \"");
     assert_has(seen, "metric otel.sdk.exporter.span.exported [{span}] \"");
-    assert_has(seen, "otel.component.type=otlp_http_exporter server.address=collector "
+    assert_has(seen, "otel.component.type=otlp_http_span_exporter server.address=collector "
                      "server.port=4318} 1\n");
+    // How long its exports took, from the same place.
+    assert_has(seen, "otel.component.type=otlp_http_span_exporter server.address=collector "
+                     "server.port=4318 http.response.status_code=200} count 1 sum ");
     seen_free(seen);
     tl_span_end(open);
     tl_self_observe(NULL);
