@@ -45,7 +45,7 @@ struct tl_instrument_options {
     // and records nothing, and tl_stats.invalid_instruments counts it.
     const char *name;
     const char *unit;        // UCUM, at most 63 ASCII characters, kept as it is
-    const char *description; // at most 1023 bytes
+    const char *description; // at most 1023 characters
     // Advice; a view wins. Boundaries ascend; attribute keys name what is kept by default.
     const double *boundaries;
     size_t boundary_count;

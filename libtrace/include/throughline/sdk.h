@@ -301,7 +301,7 @@ enum tl_view_matching { TL_VIEWS_SEPARATE, TL_VIEWS_COMPOSED };
 
 struct tl_metric_reader;
 
-// A metric filter of a producer (specification, "MetricFilter"); may be NULL.
+// A metric filter of a producer (specification, "MetricFilter"); may be NULL. It must not measure.
 enum tl_metric_filter_result { TL_METRIC_ACCEPT, TL_METRIC_DROP, TL_METRIC_ACCEPT_PARTIAL };
 struct tl_metric_filter {
     void *self;
