@@ -7,6 +7,7 @@
 
 #include "libtrace/base/clock.h"
 #include "libtrace/sdk/measure.h"
+#include "libtrace/sdk/reader.h"
 #include "libtrace/sdk/stats.h"
 
 struct tl_callback {
@@ -31,8 +32,8 @@ struct tl_observer {
 // What this thread is running.
 static _Thread_local struct tl_observer *running __attribute__((tls_model("initial-exec")));
 
-struct tl_callback *tl_callback_new(struct tl_instrument *const *instruments, size_t count,
-                                    tl_observe_function *observe, void *self)
+struct tl_callback *callback_new(struct tl_instrument *const *instruments, size_t count,
+                                 tl_observe_function *observe, void *self)
 {
     const int saved = errno;
     struct tl_callback *callback;
@@ -64,6 +65,17 @@ struct tl_callback *tl_callback_new(struct tl_instrument *const *instruments, si
         at = &(*at)->next;
     *at = callback;
     pthread_mutex_unlock(&callback->provider->lock);
+    return callback;
+}
+
+struct tl_callback *tl_callback_new(struct tl_instrument *const *instruments, size_t count,
+                                    tl_observe_function *observe, void *self)
+{
+    struct tl_callback *callback = callback_new(instruments, count, observe, self);
+
+    // Something is to be read from now on, though nothing was measured yet.
+    for (size_t i = 0; callback && callback->provider && i < callback->provider->reader_count; i++)
+        reader_wake(callback->provider->readers[i]);
     return callback;
 }
 

@@ -73,6 +73,8 @@ void global_default_tracer_provider(struct tl_tracer_provider *provider)
 void global_default_meter_provider(struct tl_meter_provider *provider)
 {
     atomic_store(&own_meters, provider);
+    // What the SDK tells of itself goes where the program's metrics go.
+    tl_self_observe(provider);
 }
 
 void global_default_logger_provider(struct tl_logger_provider *provider)

@@ -152,8 +152,12 @@ struct tl_meter_provider *tl_meter_provider_new(const struct tl_meter_provider_o
     readers_take(provider, options);
     if (provider) {
         all_add(provider);
-        for (size_t i = 0; i < provider->reader_count; i++)
-            reader_start(provider->readers[i]);
+        for (size_t i = 0; i < provider->reader_count; i++) {
+            if (provider->readers[i]->is_lazy)
+                atomic_store(&provider->readers[i]->is_asleep, true);
+            else
+                reader_start(provider->readers[i]);
+        }
     } else {
         tl_resource_unref(options->resource);
     }

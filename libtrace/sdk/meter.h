@@ -44,6 +44,10 @@ void provider_streams(struct tl_meter_provider *provider, const struct tl_metric
                                     struct stream *stream),
                       void *self);
 
+// tl_callback_new without waking readers that sleep until a program of its own measures.
+struct tl_callback *callback_new(struct tl_instrument *const *instruments, size_t count,
+                                 tl_observe_function *observe, void *self);
+
 // Runs every callback for the reader, until the deadline. False: some were left out.
 bool callbacks_run(struct tl_meter_provider *provider, struct tl_metric_reader *reader,
                    uint64_t deadline_ns);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "libtrace/sdk/meter.h"
 #include "libtrace/sdk/observe_cause.h"
 #include "libtrace/sdk/pipe.h"
 #include "libtrace/sdk/reader.h"
@@ -267,7 +268,7 @@ static void begin_locked(struct tl_meter_provider *wanted)
         instruments[i] = tl_instrument_get(meter, &options);
     }
     provider = wanted;
-    callback = tl_callback_new(instruments, OBSERVED_FIGURES, figures_tell, NULL);
+    callback = callback_new(instruments, OBSERVED_FIGURES, figures_tell, NULL);
 }
 
 static void end_locked(void)

@@ -287,6 +287,18 @@ void pipe_commit(struct pipe *pipe, const struct ring_slot *slot)
         task_wake(pipe->task);
 }
 
+// Whoever sends now does so because no agent has the ring.
+static bool agent_holds(struct pipe *pipe)
+{
+    bool is_held;
+
+    if (pthread_mutex_trylock(&pipe->run_lock) != 0)
+        return false;
+    is_held = hand_over_is_held();
+    pthread_mutex_unlock(&pipe->run_lock);
+    return is_held;
+}
+
 int pipe_flush(struct pipe *pipe, uint64_t timeout_ms)
 {
     const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
@@ -296,7 +308,8 @@ int pipe_flush(struct pipe *pipe, uint64_t timeout_ms)
     uint64_t wanted;
     bool is_done;
 
-    if (!atomic_load(&pipe->ring))
+    // What an agent has is out of our hands, and safe.
+    if (!atomic_load(&pipe->ring) || (pipe->is_shared && agent_holds(pipe)))
         return 0;
     pthread_mutex_lock(&pipe->lock);
     wanted = ++pipe->flush_wanted;
@@ -323,26 +336,12 @@ int pipe_flush(struct pipe *pipe, uint64_t timeout_ms)
     return atomic_load(&pipe->failed) == failed ? 0 : -EIO;
 }
 
-// Whoever sends now does so because no agent has the ring.
-static bool agent_holds(struct pipe *pipe)
-{
-    bool is_held;
-
-    if (pthread_mutex_trylock(&pipe->run_lock) != 0)
-        return false;
-    is_held = hand_over_is_held();
-    pthread_mutex_unlock(&pipe->run_lock);
-    return is_held;
-}
-
 int pipe_shutdown(struct pipe *pipe, uint64_t timeout_ms)
 {
     const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
     uint64_t now;
     int result;
 
-    if (pipe->is_shared && agent_holds(pipe))
-        return 0; // whatever becomes of us
     if (!pipe->is_shared && atomic_exchange(&pipe->is_shut, true))
         return -EALREADY;
     pthread_mutex_lock(&pipe->lock);

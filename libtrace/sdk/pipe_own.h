@@ -52,7 +52,7 @@ struct flight {
 struct pipe {
     bool is_shared;
     enum tl_signal signal;
-    bool has_exporter;
+    _Atomic bool has_exporter;
     struct tl_exporter_v1 exporter;
     struct tl_batch_options batch;
     unsigned number;

@@ -34,7 +34,8 @@ struct tl_metric_reader {
     double *boundaries[8];
     _Atomic(struct tl_meter_provider *) provider;
     _Atomic bool is_shut;
-    _Atomic bool is_asleep;       // after a fork, until something is measured
+    bool is_lazy;                 // no thread for a program that measures nothing
+    _Atomic bool is_asleep;       // when lazy, and after a fork: until something is measured
     pthread_mutex_t streams_lock; // of the series of its streams
     struct turn turn;             // who collects; what follows is theirs
     struct point_sums *sums;      // of deltas, for Prometheus

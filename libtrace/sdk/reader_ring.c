@@ -128,6 +128,8 @@ struct tl_metric_reader *tl_reader_ring(const struct tl_reader_options *options)
     }
     if (own && own->task)
         own->reader = reader_new("ring_metric_reader", options, &functions, own);
+    if (own && own->reader)
+        own->reader->is_lazy = true;
     if (own && !own->reader) {
         task_free(own->task, clock_mono_ns());
         free(own);
