@@ -15,7 +15,7 @@
 #include "libtrace/sdk/say.h"
 #include "libtrace/sdk/stats.h"
 
-enum { SCRATCH_BYTES = 1024, REQUEST_BYTES_MAX = 1 << 20 };
+enum { REQUEST_BYTES_MAX = 1 << 20 };
 
 #define EXPORT_TIMEOUT_NS (30 * NS_PER_SECOND)
 
@@ -158,14 +158,15 @@ static void simple_emit(struct log_sink *sink, const struct log_call *call,
 static void pipe_emit(struct pipe *pipe, struct log_writing *writing, uint32_t entry)
 {
     const struct ring_mark mark = {entry, TL_LOGS, 1};
-    uint8_t scratch[SCRATCH_BYTES];
+    uint8_t scratch[LOG_SHORT_ROOM];
+    const uint8_t *end = log_record_short_put(scratch, writing);
     struct ring_slot slot;
     size_t len;
 
     // The usual record is written once and copied: that takes less time than to add up its exact
     // length first, for which every text is looked at.
-    if (log_record_room(writing) <= sizeof scratch) {
-        len = (size_t)(log_record_put(scratch, writing) - scratch);
+    if (end) {
+        len = (size_t)(end - scratch);
         if (!pipe_reserve(pipe, &mark, (uint32_t)len, &slot))
             return;
         memcpy(slot.at, scratch, len);
@@ -184,7 +185,11 @@ void log_sink_emit(struct log_sink *sink, const struct log_call *call, uint32_t 
 {
     struct log_writing writing;
 
-    log_writing_init(&writing, call->record, &call->logger->provider->limits);
+    writing.record = call->record;
+    writing.limits = &call->logger->provider->limits;
+    writing.span = call->span;
+    writing.observed_ns = call->observed_ns;
+    log_writing_init(&writing);
     if (sink->pipe)
         pipe_emit(sink->pipe, &writing, entry);
     else
@@ -209,7 +214,10 @@ static void sink_on_emit(void *self, struct tl_log_record *record, const struct 
         stats_add(&sdk_stats, SDK_misuses, 1);
         return;
     }
-    own = (struct log_call){.logger = call->logger, .record = record};
+    own = (struct log_call){.logger = call->logger,
+                            .record = record,
+                            .span = record->span,
+                            .observed_ns = record->observed_ns};
     resource_group_write(&resource, call->logger->provider->resource);
     log_sink_emit(sink, &own,
                   resource.is_failed

@@ -6,6 +6,7 @@
 
 #include "libtrace/otlp/varint.h"
 #include "libtrace/sdk/encode.h"
+#include "libtrace/sdk/encode_short.h"
 #include "libtrace/sdk/stats.h"
 
 // Times, severity, flags, ids, the count of dropped attributes, tags and lengths.
@@ -83,11 +84,10 @@ static void exception_add(struct log_writing *writing, const struct tl_exception
     }
 }
 
-void log_writing_init(struct log_writing *writing, const struct tl_log_record *record,
-                      const struct log_limits *limits)
+void log_writing_init(struct log_writing *writing)
 {
-    writing->record = record;
-    writing->limits = limits;
+    const struct tl_log_record *record = writing->record;
+
     writing->attribute_count = record->attributes ? record->attribute_count : 0;
     writing->body = record->body;
     writing->exception_count = 0;
@@ -100,23 +100,6 @@ void log_writing_init(struct log_writing *writing, const struct tl_log_record *r
 static size_t name_len(const char *name)
 {
     return name ? text_cut(name, strlen(name), TL_NAME_MAX) : 0;
-}
-
-size_t log_record_room(const struct log_writing *writing)
-{
-    const struct tl_log_record *record = writing->record;
-    size_t room = FIXED_BYTES_MAX + value_room(&writing->body);
-
-    if (record->severity_text)
-        room += 3 * name_len(record->severity_text) + 12;
-    if (record->event_name)
-        room += 3 * name_len(record->event_name) + 12;
-    for (size_t i = 0; i < writing->attribute_count; i++)
-        room +=
-            attribute_is_valid(&record->attributes[i]) ? attribute_room(&record->attributes[i]) : 0;
-    for (size_t i = 0; i < writing->exception_count; i++)
-        room += attribute_room(&writing->exception[i]);
-    return room;
 }
 
 static bool severity_is_known(enum tl_severity severity)
@@ -147,7 +130,7 @@ static size_t size_without_body(const struct log_writing *writing)
          attribute = attribute_next(writing, &walk))
         size += attribute_size(attribute, writing->limits->length_max);
     size += walk.dropped ? 1 + varint_size(walk.dropped) : 0;
-    return size + (tl_span_context_is_valid(record->span) ? 5 + 18 + 10 : 0);
+    return size + (tl_span_context_is_valid(writing->span) ? 5 + 18 + 10 : 0);
 }
 
 size_t log_record_fit(struct log_writing *writing)
@@ -207,19 +190,27 @@ static uint8_t *span_put(uint8_t *to, const struct tl_span_context *span)
     return to + 8;
 }
 
+static uint8_t *head_put(uint8_t *to, const struct log_writing *writing)
+{
+    const struct tl_log_record *record = writing->record;
+
+    if (record->time_ns)
+        to = time_put(to, 1, record->time_ns);
+    to = time_put(to, 11, writing->observed_ns);
+    if (severity_is_known(record->severity)) {
+        *to++ = 2 << 3 | WIRE_VARINT;
+        *to++ = (uint8_t)record->severity;
+    }
+    return to;
+}
+
 uint8_t *log_record_put(uint8_t *to, const struct log_writing *writing)
 {
     const struct tl_log_record *record = writing->record;
     struct walk walk = {0};
     const struct tl_attribute *attribute;
 
-    if (record->time_ns)
-        to = time_put(to, 1, record->time_ns);
-    to = time_put(to, 11, record->observed_ns);
-    if (severity_is_known(record->severity)) {
-        *to++ = 2 << 3 | WIRE_VARINT;
-        *to++ = (uint8_t)record->severity;
-    }
+    to = head_put(to, writing);
     if (record->severity_text && *record->severity_text)
         to = text_put(to, 3, record->severity_text, name_len(record->severity_text));
     if (writing->body.type != TL_TYPE_EMPTY)
@@ -231,9 +222,50 @@ uint8_t *log_record_put(uint8_t *to, const struct log_writing *writing)
         *to++ = 7 << 3 | WIRE_VARINT;
         to += varint_put(to, walk.dropped);
     }
-    if (tl_span_context_is_valid(record->span))
-        to = span_put(to, record->span);
+    if (tl_span_context_is_valid(writing->span))
+        to = span_put(to, writing->span);
     if (record->event_name && *record->event_name)
         to = text_put(to, 12, record->event_name, name_len(record->event_name));
     return to;
+}
+
+static bool is_new_key(const struct tl_attribute *list, size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (is_same_key(&list[i], &list[index]))
+            return false;
+    }
+    return true;
+}
+
+static bool is_usual(const struct log_writing *writing)
+{
+    const struct tl_log_record *record = writing->record;
+    const struct tl_value *body = &writing->body;
+
+    return writing->attribute_count <= LOG_SHORT_ATTRIBUTES &&
+           writing->attribute_count <= writing->limits->attribute_count &&
+           writing->limits->length_max < 0 && writing->exception_count == 0 &&
+           !record->severity_text && !record->event_name &&
+           (body->type == TL_TYPE_EMPTY ||
+            (body->type == TL_TYPE_STRING && body->count < SHORT_BODY));
+}
+
+uint8_t *log_record_short_put(uint8_t *to, const struct log_writing *writing)
+{
+    const struct tl_attribute *list = writing->record->attributes;
+
+    if (!is_usual(writing))
+        return NULL;
+    to = head_put(to, writing);
+    if (writing->body.type != TL_TYPE_EMPTY)
+        to = body_put(to, &writing->body);
+    for (size_t i = 0; i < writing->attribute_count; i++) {
+        if (!attribute_is_valid(&list[i]) || !attribute_is_short(&list[i]) || !is_new_key(list, i))
+            return NULL;
+        to = attribute_short_put(to, 6, &list[i]);
+        if (!to)
+            return NULL;
+    }
+    return tl_span_context_is_valid(writing->span) ? span_put(to, writing->span) : to;
 }

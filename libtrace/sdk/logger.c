@@ -220,12 +220,16 @@ bool tl_log_enabled(const struct tl_logger *logger, enum tl_severity severity,
     return false;
 }
 
-static void processors_call(const struct tl_logger *logger, struct tl_log_record *record)
+// A processor of the program's own may change its copy; those behind it see that.
+static void processors_call(const struct tl_logger *logger, const struct log_call *given)
 {
     const struct tl_logger_provider *provider = logger->provider;
-    struct log_call call = {logger, record, NULL, 0};
+    struct tl_log_record record = *given->record;
+    struct log_call call = {.logger = logger, .record = &record};
     const int saved = errno;
 
+    record.span = given->span;
+    record.observed_ns = given->observed_ns;
     call.former = log_call_swap(&call);
     call.depth = call.former ? call.former->depth + 1 : 0;
     // A processor that emits for each record it is given would never end.
@@ -237,25 +241,41 @@ static void processors_call(const struct tl_logger *logger, struct tl_log_record
     for (size_t i = 0; i < provider->processor_count; i++) {
         const struct tl_log_processor *processor = &provider->processors[i];
 
+        call.span = record.span;
+        call.observed_ns = record.observed_ns;
         if (provider->sinks[i])
             log_sink_emit(provider->sinks[i], &call, logger->entries[i]);
         else if (processor->on_emit)
-            processor->on_emit(processor->self, record, &logger->scope.as);
+            processor->on_emit(processor->self, &record, &logger->scope.as);
     }
     log_call_swap(call.former);
     errno = saved;
 }
 
-void tl_log_emit(struct tl_logger *logger, const struct tl_log_record *given)
+// Whose trace the record belongs to; NULL: none. Where it is not the caller's own, it is put into
+// *room.
+static const struct tl_span_context *span_find(const struct tl_log_record *record,
+                                               const struct thread *thread,
+                                               struct tl_span_context *room)
 {
+    if (record->span)
+        return record->span;
+    if (!record->context && (!thread || (!thread->span && !thread->context)))
+        return NULL;
+    *room = span_of(record->context);
+    return room;
+}
+
+void tl_log_emit(struct tl_logger *logger, const struct tl_log_record *record)
+{
+    struct thread *thread = thread_get();
     const struct tl_logger_provider *provider;
-    struct tl_span_context span;
-    struct tl_log_record record;
-    struct thread *thread;
+    struct tl_span_context room;
+    struct log_call call;
 
     logger = logger ? logger : logger_default();
-    if (!logger || !given) {
-        stats_add(&sdk_stats, SDK_misuses, given == NULL);
+    if (!logger || !record) {
+        stats_add(&sdk_stats, SDK_misuses, record == NULL);
         return;
     }
     provider = logger->provider;
@@ -263,25 +283,24 @@ void tl_log_emit(struct tl_logger *logger, const struct tl_log_record *given)
         stats_add(&sdk_stats, SDK_misuses, 1);
         return;
     }
-    if (!config_takes(&logger->config, given->severity))
+    if (!config_takes(&logger->config, record->severity))
         return;
-    span = given->span ? *given->span : span_of(given->context);
-    if (!trace_passes(&logger->config, &span))
+    call.logger = logger;
+    call.record = record;
+    call.span = span_find(record, thread, &room);
+    if (!trace_passes(&logger->config, call.span))
         return;
-    record = *given;
-    record.span = &span;
-    thread = thread_get();
-    if (!record.observed_ns)
-        record.observed_ns = thread ? tick_now(&thread->tick) : clock_unix_ns();
+    call.observed_ns = record->observed_ns;
+    if (!call.observed_ns)
+        call.observed_ns = thread ? tick_now(&thread->tick) : clock_unix_ns();
     if (thread)
         thread_count(&thread->logs);
     if (provider->has_custom) {
-        processors_call(logger, &record);
+        processors_call(logger, &call);
         return;
     }
     for (size_t i = 0; i < provider->processor_count; i++)
-        log_sink_emit(provider->sinks[i], &(struct log_call){.logger = logger, .record = &record},
-                      logger->entries[i]);
+        log_sink_emit(provider->sinks[i], &call, logger->entries[i]);
 }
 
 static uint64_t left_ms(uint64_t deadline_ns)

@@ -43,8 +43,10 @@ struct tl_logger_provider {
 // A record on its way through a provider's processors.
 struct log_call {
     const struct tl_logger *logger;
-    const struct tl_log_record *record; // its span is resolved, observed_ns is set
-    const struct log_call *former;      // whose processor emitted this one, on the same thread
+    const struct tl_log_record *record;
+    const struct tl_span_context *span; // whose trace it belongs to; NULL: none
+    uint64_t observed_ns;
+    const struct log_call *former; // whose processor emitted this one, on the same thread
     unsigned depth;
 };
 

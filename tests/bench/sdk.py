@@ -68,12 +68,14 @@ def preload(allocator):
 
 def run(command, case, threads, ops, extra=(), allocator="glibc", environment=None):
     """The fields of the line that one run prints; None when it cannot, with the reason on the screen."""
-    env = dict(os.environ, **(environment or {}))
+    # The library's modules stand beside it.
+    env = dict(os.environ, LD_LIBRARY_PATH=os.path.join(RELEASE, "lib"), **(environment or {}))
     env.pop("LD_PRELOAD", None)
     if preload(allocator):
         env["LD_PRELOAD"] = preload(allocator)
-    done = subprocess.run([*command, case, str(threads), str(ops), "1", *extra], env=env, capture_output=True, text=True,
-                          check=False, timeout=600)
+    # Through a shell, which forks: a process begins with the peak memory of what it was executed from.
+    done = subprocess.run(["sh", "-c", '"$@"; exit $?', "sh", *command, case, str(threads), str(ops), "1", *extra], env=env,
+                          capture_output=True, text=True, check=False, timeout=600)
     lines = [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") >= 8]
     if done.returncode or not lines:
         print(f"# {os.path.basename(command[0])} {case}: {done.returncode} {done.stderr.strip()[-200:]}", flush=True)
@@ -186,9 +188,9 @@ def end_to_end_rows(allocator):
                 continue
             values = dict(field.split("=") for field in fields[4:])
             arrived = sink.records() if side != "agent" else float(values["delivered"])
-            # The parent of case c is a span of the peers', too: it is never ended.
+            # A peer may send the parent that it made for another case, too.
             results.setdefault(side, []).append((float(values["cpu_s_per_M_made"]), float(values["delivered_per_s"]),
-                                                 float(values["peak_rss_MiB"]), spans - arrived))
+                                                 float(values["peak_rss_MiB"]), max(0, spans - arrived)))
     sink.stop()
 
     def median(side, index):

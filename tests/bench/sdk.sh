@@ -64,7 +64,7 @@ done
 gcc -D_GNU_SOURCE -std=gnu17 -O2 -shared -fPIC -o "$work/mcount.so" "$here/sdk/mcount.c"
 gcc -D_GNU_SOURCE -std=gnu17 -O2 -o "$work/sink" "$here/sdk/sink.c"
 gcc -D_GNU_SOURCE -std=gnu17 -O2 -o "$work/floor" "$here/sdk/floor.c" -lpthread
-cmake --build "$root/build/release" --target bench_sdk > "$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
+cmake --build "$root/build/release" --target bench_sdk throughline_http_so > "$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
 printf '%s' "$reasons" | sed 's/^/# /'
 # shellcheck disable=SC2086
 exec python3 "$here/sdk.py" "$root/build/release" "$work" $built

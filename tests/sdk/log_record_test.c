@@ -239,6 +239,8 @@ static void what_cannot_be_cut_is_dropped_and_counted(void **state)
 static void the_length_is_exact(void **state)
 {
     static uint8_t room[64 * 1024];
+    static uint8_t short_room[LOG_SHORT_ROOM];
+    size_t short_ones = 0;
     const struct log_limits limits[] = {{128, -1}, {2, 3}, {0, -1}};
     static const char long_text[] =
         "a text that is longer than one byte of length can say, \xff with bytes that are none, "
@@ -248,30 +250,39 @@ static void the_length_is_exact(void **state)
     const struct tl_span_context span = {.trace_id = {1}, .span_id = {2}};
 
     (void)state;
-    for (unsigned i = 0; i < 4 * 3 * 16; i++) {
+    for (unsigned i = 0; i < 4 * 3 * 256; i++) {
         const char *text = texts[i % 4];
         const struct tl_attribute attributes[] = {TL_STR("a", text), TL_STR_N(text, "v", 1),
                                                   TL_INT("a", -5), TL_STRS("list", texts, 4)};
         const struct tl_log_record record = {
             .time_ns = i & 64,
-            .observed_ns = 1,
             .severity = i & 16 ? TL_FATAL : (enum tl_severity)99,
             .severity_text = i & 32 ? text : NULL,
             .event_name = i & 8 ? text : NULL,
             .body = i & 16 ? TL_BODY(text) : attributes[3].value,
             .attributes = attributes,
             .attribute_count = i % 5,
-            .span = i & 128 ? &span : NULL,
             .exception = i & 4 ? &exception : NULL,
         };
-        struct log_writing writing;
+        struct log_writing writing = {.record = &record,
+                                      .limits = &limits[i / 4 % 3],
+                                      .span = i & 128 ? &span : NULL,
+                                      .observed_ns = 1};
+        const uint8_t *end;
         size_t len;
 
-        log_writing_init(&writing, &record, &limits[i / 4 % 3]);
+        log_writing_init(&writing);
         len = (size_t)(log_record_put(room, &writing) - room);
         assert_int_equal(log_record_fit(&writing), len);
-        assert_in_range(len, 0, log_record_room(&writing));
+        // The short way gives the same bytes, where it is one.
+        end = log_record_short_put(short_room, &writing);
+        if (end) {
+            assert_int_equal(end - short_room, len);
+            assert_memory_equal(short_room, room, len);
+            short_ones++;
+        }
     }
+    assert_in_range(short_ones, 5, SIZE_MAX);
 }
 
 static void an_event_has_its_name(void **state)
