@@ -84,15 +84,16 @@ static void exception_add(struct log_writing *writing, const struct tl_exception
     }
 }
 
+static const struct tl_value no_body;
+
 void log_writing_init(struct log_writing *writing)
 {
     const struct tl_log_record *record = writing->record;
 
     writing->attribute_count = record->attributes ? record->attribute_count : 0;
-    writing->body = record->body;
+    // Not a copy: what the caller has just stored in small pieces is slow to load in large ones.
+    writing->body = value_is_valid(&record->body) ? &record->body : &no_body;
     writing->exception_count = 0;
-    if (!value_is_valid(&writing->body))
-        writing->body.type = TL_TYPE_EMPTY;
     if (record->exception)
         exception_add(writing, record->exception);
 }
@@ -136,16 +137,18 @@ static size_t size_without_body(const struct log_writing *writing)
 size_t log_record_fit(struct log_writing *writing)
 {
     const size_t others = size_without_body(writing);
-    const size_t size = others + body_size(&writing->body);
+    const size_t size = others + body_size(writing->body);
     // Each byte that is left out is at least one less, and lengths take up to ten.
     const size_t over = size > LOG_RECORD_BYTES ? size - LOG_RECORD_BYTES + 16 : 0;
 
-    if (over == 0 || writing->body.type != TL_TYPE_STRING || writing->body.count < over)
+    if (over == 0 || writing->body->type != TL_TYPE_STRING || writing->body->count < over)
         return size;
-    writing->body.count =
-        text_cut(writing->body.as.string, writing->body.count, writing->body.count - over);
+    writing->cut = *writing->body;
+    writing->cut.count =
+        text_cut(writing->cut.as.string, writing->cut.count, writing->cut.count - over);
+    writing->body = &writing->cut;
     stats_add(&sdk_stats, SDK_bodies_cut, 1);
-    return others + body_size(&writing->body);
+    return others + body_size(writing->body);
 }
 
 static uint8_t *body_put(uint8_t *to, const struct tl_value *body)
@@ -213,8 +216,8 @@ uint8_t *log_record_put(uint8_t *to, const struct log_writing *writing)
     to = head_put(to, writing);
     if (record->severity_text && *record->severity_text)
         to = text_put(to, 3, record->severity_text, name_len(record->severity_text));
-    if (writing->body.type != TL_TYPE_EMPTY)
-        to = body_put(to, &writing->body);
+    if (writing->body->type != TL_TYPE_EMPTY)
+        to = body_put(to, writing->body);
     for (attribute = attribute_next(writing, &walk); attribute;
          attribute = attribute_next(writing, &walk))
         to = attribute_put(to, 6, attribute, writing->limits->length_max);
@@ -241,7 +244,7 @@ static bool is_new_key(const struct tl_attribute *list, size_t index)
 static bool is_usual(const struct log_writing *writing)
 {
     const struct tl_log_record *record = writing->record;
-    const struct tl_value *body = &writing->body;
+    const struct tl_value *body = writing->body;
 
     return writing->attribute_count <= LOG_SHORT_ATTRIBUTES &&
            writing->attribute_count <= writing->limits->attribute_count &&
@@ -258,8 +261,8 @@ uint8_t *log_record_short_put(uint8_t *to, const struct log_writing *writing)
     if (!is_usual(writing))
         return NULL;
     to = head_put(to, writing);
-    if (writing->body.type != TL_TYPE_EMPTY)
-        to = body_put(to, &writing->body);
+    if (writing->body->type != TL_TYPE_EMPTY)
+        to = body_put(to, writing->body);
     for (size_t i = 0; i < writing->attribute_count; i++) {
         if (!attribute_is_valid(&list[i]) || !attribute_is_short(&list[i]) || !is_new_key(list, i))
             return NULL;

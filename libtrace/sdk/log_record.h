@@ -27,7 +27,8 @@ struct log_writing {
     const struct tl_span_context *span; // whose trace it belongs to; NULL or without ids: none
     uint64_t observed_ns;
     size_t attribute_count;
-    struct tl_value body; // the record's, perhaps cut
+    const struct tl_value *body; // the record's, or `cut`
+    struct tl_value cut;
     struct tl_attribute exception[LOG_EXCEPTION_ATTRIBUTES];
     size_t exception_count;
 };

@@ -132,7 +132,7 @@ static void span_paced(size_t ops)
         if (i % 64 == 0) {
             while (atomic_load_explicit(&made, memory_order_relaxed) >
                    atomic_load_explicit(got, memory_order_relaxed) + queue * 3 / 4)
-                pause_us(50);
+                pause_us(chosen->destination == TO_AGENT ? 500 : 50);
         }
         span = start(NULL);
         attributes_set(span);
@@ -249,11 +249,12 @@ static void log_record(size_t ops)
             TL_STR("session.id", "f00dfeedbeef"),
         };
 
-        tl_log_emit(logger, &(struct tl_log_record){.time_ns = clock_ns(CLOCK_REALTIME),
-                                                    .severity = TL_INFO,
-                                                    .body = TL_BODY("user logged in"),
-                                                    .attributes = attributes,
-                                                    .attribute_count = 3});
+        struct tl_log_record record = tl_log_record_of(TL_INFO, TL_BODY("user logged in"));
+
+        record.time_ns = clock_ns(CLOCK_REALTIME);
+        record.attributes = attributes;
+        record.attribute_count = 3;
+        tl_log_emit(logger, &record);
     }
 }
 
