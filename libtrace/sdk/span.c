@@ -23,15 +23,15 @@ struct span *span_hold(struct tl_span *handle)
         return NULL;
     if (!tl_span_wants(handle))
         return NULL;
-    span_lock(span);
-    tag = atomic_load_explicit(&span->tag, memory_order_acquire);
-    if (__builtin_expect((tag == span_tag(generation, SPAN_RECORDING) ||
-                          tag == span_tag(generation, SPAN_ENDING)) &&
-                             span->forks ==
-                                 atomic_load_explicit(&thread_forks, memory_order_relaxed),
-                         1))
-        return span;
-    span_unlock(span);
+    if (__builtin_expect(span_is_of_process(span), 1)) {
+        span_lock(span);
+        tag = atomic_load_explicit(&span->tag, memory_order_acquire);
+        if (__builtin_expect(tag == span_tag(generation, SPAN_RECORDING) ||
+                                 tag == span_tag(generation, SPAN_ENDING),
+                             1))
+            return span;
+        span_unlock(span);
+    }
     stats_add(&sdk_stats, SDK_misuses, 1);
     return NULL;
 }
@@ -238,7 +238,6 @@ static struct tl_span *passive_of(const struct tl_span_context *context)
     span->context = *context;
     span->tracer = NULL;
     span->has_parent = false;
-    span->forks = atomic_load_explicit(&thread_forks, memory_order_relaxed);
     trace_state_set(span, context->trace_state, context->trace_state_len);
     span_open(span, SPAN_PASSIVE);
     return span_handle(span, false);
@@ -285,7 +284,6 @@ static struct tl_span *span_start(struct tl_tracer *tracer, const struct tl_span
     span->kind =
         (uint8_t)(options->kind >= TL_INTERNAL && options->kind <= TL_CONSUMER ? options->kind
                                                                                : TL_INTERNAL);
-    span->forks = atomic_load_explicit(&thread_forks, memory_order_relaxed);
     identity_make(span, thread, parent);
     quick = sampler_quick(provider->sampler, parent, span->context.trace_id);
     is_asked = quick.verdict == SAMPLER_ASK;
@@ -458,8 +456,9 @@ bool tl_span_is_recording(struct tl_span *handle)
         handle ? atomic_load_explicit(&span_of(handle)->tag, memory_order_acquire) : 0;
     const uint16_t generation = generation_of(handle);
 
-    return tl_span_wants(handle) && (tag == span_tag(generation, SPAN_RECORDING) ||
-                                     tag == span_tag(generation, SPAN_ENDING));
+    return tl_span_wants(handle) && span_is_of_process(span_of(handle)) &&
+           (tag == span_tag(generation, SPAN_RECORDING) ||
+            tag == span_tag(generation, SPAN_ENDING));
 }
 
 void tl_span_name(struct tl_span *handle, const char *name)

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "libtrace/base/bytes.h"
+#include "libtrace/sdk/thread.h"
 #include "libtrace/sdk/tracer.h"
 
 enum {
@@ -37,7 +38,7 @@ struct span {
     uint8_t kind;
     uint8_t status;
     uint8_t name_len;
-    unsigned forks; // the process it was started in
+    _Atomic unsigned forks; // the process it was started in
     struct tl_span_context context;
     uint8_t parent_id[8];
     uint8_t parent_flags;
@@ -80,6 +81,14 @@ static inline struct tl_span *span_handle(const struct span *span, bool is_recor
 
     return (struct tl_span *)((uintptr_t)span | (uintptr_t)(generation << 48) |
                               (uintptr_t)is_recording);
+}
+
+// False in the child of a fork for what the parent started. Asked before the lock is taken: another
+// thread may have had it when the process was forked, and there is nobody left to give it back.
+static inline bool span_is_of_process(const struct span *span)
+{
+    return atomic_load_explicit(&span->forks, memory_order_relaxed) ==
+           atomic_load_explicit(&thread_forks, memory_order_relaxed);
 }
 
 // What span_lock does when another thread has the span.

@@ -86,15 +86,22 @@ static struct span *slot_refill(void)
 
 struct span *span_take(void)
 {
+    const unsigned forks = atomic_load_explicit(&thread_forks, memory_order_relaxed);
     struct thread *thread = thread_get();
     struct span *span = thread ? thread->kept : NULL;
 
     if (span) {
         thread->kept = span->next;
         thread->kept_count--;
-        return span;
+    } else {
+        span = slot_refill();
     }
-    return slot_refill();
+    if (span && !span_is_of_process(span)) {
+        // Whoever had an old handle's lock when the process was forked is not here.
+        atomic_store_explicit(&span->lock, 0, memory_order_relaxed);
+        atomic_store_explicit(&span->forks, forks, memory_order_relaxed);
+    }
+    return span;
 }
 
 void span_open(struct span *span, enum span_state state)

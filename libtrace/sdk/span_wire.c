@@ -117,7 +117,7 @@ static struct span *readable(const struct tl_span *handle)
     const uint32_t tag = span ? atomic_load_explicit(&span->tag, memory_order_acquire) : 0;
     const enum span_state state = (enum span_state)(tag & 0xff);
 
-    if (!span || (uint16_t)(tag >> 8) != generation_of(handle))
+    if (!span || (uint16_t)(tag >> 8) != generation_of(handle) || !span_is_of_process(span))
         return NULL;
     return state == SPAN_RECORDING || state == SPAN_ENDING || state == SPAN_READING ? span : NULL;
 }
