@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "libtrace/base/clock.h"
@@ -78,9 +79,60 @@ struct tl_span_processor tl_span_processor_ring(void)
 // One span at a time, on the thread that ends it (specification, "Simple processor").
 struct simple {
     struct tl_exporter_v1 exporter;
-    pthread_mutex_t lock;
-    bool is_shut;
+    pthread_mutex_t lock; // held while the exporter sends: never two at once
+    _Atomic bool is_shut;
+    struct simple *next; // under simples_lock
 };
+
+static pthread_mutex_t simples_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static struct simple *simples;
+
+static _Thread_local bool is_sending __attribute__((tls_model("initial-exec")));
+
+// Locks that another thread held at a fork are free in the child.
+static void before_fork(void)
+{
+    pthread_mutex_lock(&simples_lock);
+}
+
+static void after_fork_parent(void)
+{
+    pthread_mutex_unlock(&simples_lock);
+}
+
+static void after_fork_child(void)
+{
+    for (struct simple *simple = simples; simple; simple = simple->next)
+        pthread_mutex_init(&simple->lock, NULL);
+    pthread_mutex_init(&simples_lock, NULL);
+}
+
+static void first_use(void)
+{
+    pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+static void simple_list(struct simple *simple)
+{
+    pthread_once(&once, first_use);
+    pthread_mutex_lock(&simples_lock);
+    simple->next = simples;
+    simples = simple;
+    pthread_mutex_unlock(&simples_lock);
+}
+
+static void simple_unlist(const struct simple *simple)
+{
+    pthread_mutex_lock(&simples_lock);
+    for (struct simple **at = &simples; *at; at = &(*at)->next) {
+        if (*at == simple) {
+            *at = simple->next;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&simples_lock);
+}
 
 static size_t field_size(size_t len)
 {
@@ -130,8 +182,11 @@ static void simple_send(struct simple *simple, const struct bytes *request)
     struct tl_answer answer = {.result = TL_RESULT_REFUSED};
 
     pthread_mutex_lock(&simple->lock);
-    if (!simple->is_shut)
+    if (!atomic_load(&simple->is_shut)) {
+        is_sending = true;
         simple->exporter.send(simple->exporter.self, &call, &answer);
+        is_sending = false;
+    }
     pthread_mutex_unlock(&simple->lock);
     if (answer.result == TL_RESULT_DONE && answer.rejected == 0) {
         signal_add(TL_TRACES, EXPORTED, 1);
@@ -148,6 +203,11 @@ static void simple_on_end(void *self, const struct tl_span *handle)
 
     if (!(span->context.flags & TL_FLAG_SAMPLED))
         return;
+    // An exporter that traces itself would wait for itself.
+    if (is_sending) {
+        signal_add(TL_TRACES, LOSS_UNDELIVERED, 1);
+        return;
+    }
     if (request_write(&request, span))
         simple_send(self, &request);
     else
@@ -165,18 +225,34 @@ static int simple_flush(void *self, uint64_t timeout_ms)
 static int simple_shutdown(void *self, uint64_t timeout_ms)
 {
     struct simple *simple = self;
+    const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    const uint64_t until = clock_unix_ns() + timeout_ms * NS_PER_MS;
+    const struct timespec at = {(time_t)(until / NS_PER_SECOND), (long)(until % NS_PER_SECOND)};
+    uint64_t now_ns;
+    int failed = 0;
 
-    pthread_mutex_lock(&simple->lock);
-    simple->is_shut = true;
-    pthread_mutex_unlock(&simple->lock);
-    return simple->exporter.shutdown ? simple->exporter.shutdown(simple->exporter.self, timeout_ms)
-                                     : 0;
+    atomic_store(&simple->is_shut, true);
+    // What is on its way is waited for, but no longer than was said.
+    if (!is_sending) {
+        failed = pthread_mutex_timedlock(&simple->lock, &at);
+        if (!failed)
+            pthread_mutex_unlock(&simple->lock);
+    }
+    now_ns = clock_mono_ns();
+    if (simple->exporter.shutdown) {
+        const int result = simple->exporter.shutdown(
+            simple->exporter.self, deadline_ns > now_ns ? (deadline_ns - now_ns) / NS_PER_MS : 0);
+
+        return failed ? -failed : result;
+    }
+    return -failed;
 }
 
 static void simple_free(void *self)
 {
     struct simple *simple = self;
 
+    simple_unlist(simple);
     if (simple->exporter.free)
         simple->exporter.free(simple->exporter.self);
     pthread_mutex_destroy(&simple->lock);
@@ -186,8 +262,10 @@ static void simple_free(void *self)
 struct tl_span_processor tl_span_processor_simple(const struct tl_exporter_v1 *exporter)
 {
     struct tl_span_processor processor = {.on_end = lost_on_end, .type = "simple_span_processor"};
-    struct simple *simple = exporter ? calloc(1, sizeof *simple) : NULL;
+    const int saved = errno;
+    struct simple *simple = exporter && exporter->send ? calloc(1, sizeof *simple) : NULL;
 
+    errno = saved;
     if (!simple) {
         if (exporter && exporter->free)
             exporter->free(exporter->self);
@@ -195,6 +273,7 @@ struct tl_span_processor tl_span_processor_simple(const struct tl_exporter_v1 *e
     }
     simple->exporter = *exporter;
     pthread_mutex_init(&simple->lock, NULL);
+    simple_list(simple);
     processor.self = simple;
     processor.on_end = simple_on_end;
     processor.flush = simple_flush;
