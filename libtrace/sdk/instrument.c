@@ -397,7 +397,12 @@ struct tl_instrument *tl_instrument_get(struct tl_meter *meter,
     unsigned notes = 0;
     bool is_new = false;
 
-    meter = meter ? meter : tl_meter_get(NULL, NULL);
+    if (!meter) {
+        // As the default tracer is named.
+        static const struct tl_scope scope = {.name = "throughline"};
+
+        meter = tl_meter_get(NULL, &scope);
+    }
     if (!meter || !options || options->kind < TL_COUNTER || options->kind > TL_OBSERVABLE_GAUGE)
         return NULL;
     pthread_mutex_lock(&meter->provider->lock);

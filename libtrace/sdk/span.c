@@ -205,6 +205,7 @@ static void started_tell(struct tl_span *handle, const struct tl_tracer_provider
                          const struct tl_span_context *parent)
 {
     struct tl_context *context = tl_context_ref(options->context);
+    const int saved = errno;
 
     // A processor is told the whole context; of a bare identity one is made.
     if (!context && options->parent && parent)
@@ -217,6 +218,7 @@ static void started_tell(struct tl_span *handle, const struct tl_tracer_provider
         if (processor->on_start)
             processor->on_start(processor->self, handle, context);
     }
+    errno = saved;
     tl_context_unref(context);
 }
 
@@ -386,16 +388,20 @@ static void recording_end(struct span *span, struct tl_span *handle, uint64_t en
 {
     const uint16_t generation = generation_of(handle);
     const bool has_custom = span->tracer->provider->has_custom;
+    int saved;
 
     span->end_ns = end_ns > span->start_ns ? end_ns : span->start_ns;
     if (__builtin_expect(has_custom, 0)) {
         atomic_store_explicit(&span->tag, span_tag(generation, SPAN_ENDING), memory_order_release);
         span_unlock(span);
+        // Processors and exporters of the program's do as they like.
+        saved = errno;
         ending_tell(span, handle);
         span_lock(span);
         atomic_store_explicit(&span->tag, span_tag(generation, SPAN_READING), memory_order_release);
         span_unlock(span);
         processors_tell(span, handle);
+        errno = saved;
         span_lock(span);
     } else {
         processors_tell(span, handle);

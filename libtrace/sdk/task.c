@@ -255,6 +255,7 @@ bool task_free(struct task *task, uint64_t deadline_ns)
 
 int tl_loop_begin(void)
 {
+    const int saved = errno;
     int failed = 0;
 
     pthread_once(&once, first_use);
@@ -270,6 +271,7 @@ int tl_loop_begin(void)
     }
     atomic_store(&is_loop, failed == 0);
     pthread_mutex_unlock(&lock);
+    errno = saved;
     return failed;
 }
 

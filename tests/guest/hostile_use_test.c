@@ -316,6 +316,37 @@ static void a_megabyte_and_bytes_that_are_no_text_are_survived(void **state)
     free(large);
 }
 
+static void errno_set(void *self, const struct tl_span *span)
+{
+    (void)self;
+    (void)span;
+    errno = EMFILE;
+}
+
+static void errno_set_at_start(void *self, struct tl_span *span, struct tl_context *parent)
+{
+    (void)parent;
+    errno_set(self, span);
+}
+
+static void a_processor_of_the_programs_leaves_no_errno_behind(void **state)
+{
+    const struct tl_span_processor processor = {.on_start = errno_set_at_start,
+                                                .on_end = errno_set};
+    struct tl_tracer_provider *provider = tl_tracer_provider_new(
+        &(struct tl_tracer_provider_options){.processors = &processor, .processor_count = 1});
+    struct tl_tracer *own = tl_tracer_get(provider, NULL);
+    struct tl_span *span;
+
+    (void)state;
+    errno = 99;
+    span = tl_span_start_with(own, &(struct tl_span_options){.name = "one"});
+    assert_int_equal(errno, 99);
+    tl_span_end(span);
+    assert_int_equal(errno, 99);
+    tl_tracer_provider_free(provider);
+}
+
 static void use_everything(void)
 {
     struct tl_span *span = tl_span_start("one", TL_SERVER, NULL);
@@ -380,6 +411,7 @@ int main(void)
         guest_test(a_fork_in_the_middle_of_a_span_leaves_it_to_the_parent),
         guest_test(a_clock_that_jumps_gives_no_negative_duration),
         guest_test(a_megabyte_and_bytes_that_are_no_text_are_survived),
+        guest_test(a_processor_of_the_programs_leaves_no_errno_behind),
         guest_test(nothing_is_printed_and_no_signal_is_handled),
     };
 

@@ -172,6 +172,20 @@ static void a_meter_without_a_name_works_and_is_told(void **state)
     rig_free(&rig);
 }
 
+static void the_default_meter_has_a_name_and_nobody_is_warned(void **state)
+{
+    struct rig rig = rig_new(NULL, NULL);
+
+    (void)state;
+    tl_meter_provider_global_set(rig.provider);
+    said_watch();
+    tl_measure(tl_counter(NULL, "c", NULL, NULL), 1, NULL, 0);
+    assert_int_equal(said_count(), 0);
+    assert_seen(rig.reader,
+                "scope throughline   {}\nmetric c [] \"\" sum cumulative monotonic\npoint {} 1\n");
+    rig_free(&rig);
+}
+
 static void the_global_provider_can_be_set(void **state)
 {
     struct rig rig = rig_new(NULL, NULL);
@@ -487,6 +501,7 @@ int main(void)
         cmocka_unit_test(a_callback_that_collects_is_told_so),
         cmocka_unit_test(a_meter_keeps_name_version_url_and_attributes),
         cmocka_unit_test(a_meter_without_a_name_works_and_is_told),
+        cmocka_unit_test(the_default_meter_has_a_name_and_nobody_is_warned),
         cmocka_unit_test(the_global_provider_can_be_set),
         cmocka_unit_test(providers_do_not_see_each_other),
         cmocka_unit_test(a_resource_stands_before_all_metrics),
