@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "libtrace/base/clock.h"
+#include "libtrace/base/descriptor.h"
 
 enum { EVENTS_AT_ONCE = 16, WAIT_MAX_MS = 1 << 30 };
 
@@ -25,14 +26,14 @@ int curl_loop_open(struct curl_loop *loop)
 {
     int failed;
 
-    loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    loop->epoll_fd = descriptor_keep(epoll_create1(EPOLL_CLOEXEC));
     if (loop->epoll_fd < 0)
         return -errno;
-    loop->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    loop->timer_fd = descriptor_keep(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     failed = watch_for_reading(loop->epoll_fd, loop->timer_fd);
     if (failed)
         return failed;
-    loop->hint_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    loop->hint_fd = descriptor_keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     return watch_for_reading(loop->epoll_fd, loop->hint_fd);
 }
 

@@ -13,6 +13,7 @@
 #include "exporters/http_exchange.h"
 #include "exporters/openssl_exit.h"
 #include "libtrace/base/clock.h"
+#include "libtrace/base/descriptor.h"
 #include "libtrace/base/output.h"
 
 // Sockets beyond that many are not closed in a child of fork, only never used.
@@ -46,8 +47,8 @@ static void curl_begin(void)
 static curl_socket_t socket_open(void *self, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct http_client *client = self;
-    const curl_socket_t fd =
-        socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    const curl_socket_t fd = descriptor_keep(
+        socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol));
 
     (void)purpose;
     if (fd >= 0 && client->socket_count < SOCKETS_MAX)

@@ -20,6 +20,7 @@
 #include "exporters/grpc_outcome.h"
 #include "exporters/grpc_plan.h"
 #include "libtrace/base/clock.h"
+#include "libtrace/base/descriptor.h"
 
 enum outgoing_state { OUTGOING_FREE, OUTGOING_UNDER_WAY, OUTGOING_ENDED };
 
@@ -141,7 +142,7 @@ static int start(struct otlp_grpc_client *self, struct why *why)
 // lock may be held by a thread that is not here.
 static int leave_parent(struct otlp_grpc_client *self)
 {
-    const int event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    const int event_fd = descriptor_keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     const int failed = event_fd < 0 || dup3(event_fd, self->event_fd, O_CLOEXEC) < 0 ? -errno : 0;
 
     if (event_fd >= 0)
@@ -427,7 +428,7 @@ static int client_fill(struct otlp_grpc_client *self, const struct otlp_client_p
         return -EINVAL;
     self->outgoing_count = plan->in_flight_max ? plan->in_flight_max : 1;
     self->outgoing = calloc(self->outgoing_count, sizeof self->outgoing[0]);
-    self->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    self->event_fd = descriptor_keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     for (int signal = 0; signal < SIGNAL_COUNT; signal++) {
         self->shown[signal] = otlp_client_shown(plan->endpoints[signal]);
         if (!self->shown[signal])

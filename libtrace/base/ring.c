@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "libtrace/base/descriptor.h"
 #include "libtrace/base/ring_layout.h"
 
 struct ring *ring_new(unsigned subs, size_t sub_bytes, int event_fd)
@@ -20,9 +21,11 @@ struct ring *ring_new(unsigned subs, size_t sub_bytes, int event_fd)
 
     if (!ring)
         return NULL;
-    ring->fd = memfd_create("throughline-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    ring->event_fd = event_fd >= 0 ? fcntl(event_fd, F_DUPFD_CLOEXEC, 0)
-                                   : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    ring->fd = descriptor_keep(memfd_create("throughline-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    ring->event_fd = -1;
+    if (ring->fd >= 0)
+        ring->event_fd = event_fd >= 0 ? fcntl(event_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
+                                       : descriptor_keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     ring->header = MAP_FAILED;
     if (ring->fd >= 0 && ring->event_fd >= 0 && ftruncate(ring->fd, (off_t)bytes) == 0 &&
         fcntl(ring->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)

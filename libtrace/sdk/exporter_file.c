@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "libtrace/base/descriptor.h"
 #include "libtrace/base/output.h"
 #include "libtrace/otlp/json.h"
 
@@ -112,7 +113,9 @@ int tl_exporter_otlp_file(const char *path, struct tl_exporter_v1 *out_exporter,
         self->line.limit = LINE_BYTES_MAX;
         self->is_own = !is_stdout;
         self->fd =
-            is_stdout ? STDOUT_FILENO : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+            is_stdout
+                ? STDOUT_FILENO
+                : descriptor_keep(open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
         failed = self->fd < 0 ? -errno : 0;
     }
     if (!self || failed) {

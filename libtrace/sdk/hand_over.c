@@ -10,6 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "libtrace/base/descriptor.h"
+
 static int agent_socket = -1;
 static char socket_path[sizeof((struct sockaddr_un *)0)->sun_path];
 
@@ -32,7 +34,7 @@ static int agent_connect(void)
     if (!*socket_path)
         return -1;
     memcpy(address.sun_path, socket_path, sizeof address.sun_path);
-    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    fd = descriptor_keep(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
         close(fd);
         fd = -1;

@@ -18,6 +18,7 @@
 #include <throughline/sdk.h>
 
 #include "libtrace/base/clock.h"
+#include "libtrace/base/descriptor.h"
 
 struct task {
     struct task_plan plan;
@@ -91,7 +92,7 @@ struct task *task_new(const struct task_plan *plan)
     if (task) {
         task->plan = *plan;
         task->due_ns = UINT64_MAX;
-        task->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        task->wake_fd = descriptor_keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     }
     if (task && task->wake_fd < 0) {
         free(task);
@@ -261,7 +262,7 @@ int tl_loop_begin(void)
     pthread_once(&once, first_use);
     pthread_mutex_lock(&lock);
     if (loop_fd < 0) {
-        loop_fd = epoll_create1(EPOLL_CLOEXEC);
+        loop_fd = descriptor_keep(epoll_create1(EPOLL_CLOEXEC));
         failed = loop_fd < 0 ? -errno : 0;
     }
     for (struct task *task = tasks; task && !failed; task = task->next) {

@@ -5,6 +5,7 @@
 #include "tests/support/check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -399,6 +400,39 @@ static void nothing_is_printed_and_no_signal_is_handled(void **state)
     close(file);
 }
 
+static int streamless_child(void)
+{
+    struct tl_span_processor ring = tl_span_processor_ring();
+    struct tl_tracer_provider *provider = tl_tracer_provider_new(
+        &(struct tl_tracer_provider_options){.processors = &ring, .processor_count = 1});
+
+    tl_span_end(tl_span_start_with(tl_tracer_get(provider, NULL),
+                                   &(struct tl_span_options){.name = "one"}));
+    use_everything();
+    for (int fd = 0; fd < 3; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0)
+            return 1 + fd;
+    }
+    return 0;
+}
+
+// What such a program prints would else be written over records, or into a connection.
+static void closed_standard_streams_stay_closed(void **state)
+{
+    int status = -1;
+    const pid_t child = fork();
+
+    (void)state;
+    if (child == 0) {
+        alarm(30);
+        for (int fd = 0; fd < 3; fd++)
+            close(fd);
+        _exit(streamless_child());
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 #define guest_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -413,6 +447,7 @@ int main(void)
         guest_test(a_megabyte_and_bytes_that_are_no_text_are_survived),
         guest_test(a_processor_of_the_programs_leaves_no_errno_behind),
         guest_test(nothing_is_printed_and_no_signal_is_handled),
+        guest_test(closed_standard_streams_stay_closed),
     };
 
     setenv("THROUGHLINE_SOCKET", "/nonexistent/agent.sock", 1);
