@@ -10,6 +10,8 @@
 #include <stdlib.h>
 
 #include "libtrace/base/clock.h"
+#include "libtrace/sdk/logger.h"
+#include "libtrace/sdk/pipe.h"
 #include "libtrace/sdk/stats.h"
 #include "libtrace/sdk/tracer.h"
 
@@ -115,6 +117,8 @@ void tl_init(void)
 {
     global_ensure();
     tracer_default();
+    logger_default();
+    pipe_threads_start();
 }
 
 struct tl_meter_provider *tl_meter_provider_global(void)

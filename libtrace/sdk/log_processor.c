@@ -273,8 +273,10 @@ static void lost_on_emit(void *self, struct tl_log_record *record, const struct 
 
 static struct tl_log_processor processor_of(struct log_sink *sink, const char *type)
 {
-    if (!sink)
+    if (!sink) {
+        say(TL_ERROR, "%s: no memory or no descriptor for it, its records are dropped", type);
         return (struct tl_log_processor){.on_emit = lost_on_emit, .type = type};
+    }
     return (struct tl_log_processor){.self = sink,
                                      .on_emit = sink_on_emit,
                                      .flush = sink_flush,

@@ -50,6 +50,7 @@ static void child_forget(struct pipe *pipe)
     atomic_store(&pipe->in_flight, 0);
     atomic_store(&pipe->next_tick_ns, 0);
     pipe->flush_done = pipe->flush_wanted;
+    pipe->ring_due_ns = 0;
     pipe->agent_look_ns = pipe->agent_gone_ns = 0;
     pthread_mutex_init(&pipe->lock, NULL);
     pthread_mutex_init(&pipe->run_lock, NULL);
@@ -91,18 +92,26 @@ static size_t sub_bytes(const struct pipe *pipe, unsigned subs)
     return bytes;
 }
 
-// Under the lock. The entries known so far stand in the new ring too.
+// Under the lock. The entries known so far stand in the new ring too. After a failure records are
+// lost for a second before the next attempt.
 static struct ring *ring_make(struct pipe *pipe)
 {
+    const uint64_t now = clock_mono_ns();
     const unsigned subs = sub_count();
-    struct ring *ring = ring_new(subs, sub_bytes(pipe, subs), task_wake_fd(pipe->task));
+    struct ring *ring;
 
+    if (now < pipe->ring_due_ns)
+        return NULL;
+    pipe->ring_due_ns = now + NS_PER_SECOND;
+    ring = ring_new(subs, sub_bytes(pipe, subs), task_wake_fd(pipe->task));
     if (ring && !pipe_entries_put(pipe, ring)) {
         ring_free(ring);
         ring = NULL;
     }
     if (ring)
         atomic_store_explicit(&pipe->ring, ring, memory_order_release);
+    else
+        pipe->ring_failed = errno;
     return ring;
 }
 
@@ -287,15 +296,16 @@ void pipe_commit(struct pipe *pipe, const struct ring_slot *slot)
         task_wake(pipe->task);
 }
 
-// Whoever sends now does so because no agent has the ring.
-static bool agent_holds(struct pipe *pipe)
+// Shared: what an agent has is out of the process, and no thread is needed to say so. A sender that
+// holds the lock finds out by itself.
+static bool agent_has_it(struct pipe *pipe)
 {
-    bool is_held;
+    bool is_held = false;
 
-    if (pthread_mutex_trylock(&pipe->run_lock) != 0)
-        return false;
-    is_held = hand_over_is_held();
-    pthread_mutex_unlock(&pipe->run_lock);
+    if (pipe->is_shared && pthread_mutex_trylock(&pipe->run_lock) == 0) {
+        is_held = pipe_agent_has(pipe);
+        pthread_mutex_unlock(&pipe->run_lock);
+    }
     return is_held;
 }
 
@@ -308,14 +318,14 @@ int pipe_flush(struct pipe *pipe, uint64_t timeout_ms)
     uint64_t wanted;
     bool is_done;
 
-    // What an agent has is out of our hands, and safe.
-    if (!atomic_load(&pipe->ring) || (pipe->is_shared && agent_holds(pipe)))
+    if (!atomic_load(&pipe->ring) || agent_has_it(pipe))
         return 0;
     pthread_mutex_lock(&pipe->lock);
     wanted = ++pipe->flush_wanted;
     pthread_mutex_unlock(&pipe->lock);
     task_wake(pipe->task);
-    if (tl_loop_fd() >= 0)
+    // The system gives no thread (a limit, a seccomp filter): the caller waits in any case.
+    if (tl_loop_fd() >= 0 || !task_is_started(pipe->task))
         pipe_run_here(pipe, deadline_ns);
     pthread_mutex_lock(&pipe->lock);
     while (pipe->flush_done < wanted &&
@@ -388,6 +398,16 @@ void pipe_free(struct pipe *pipe)
     pipe_entries_free(pipe);
     free(pipe->taken);
     free(pipe);
+}
+
+void pipe_threads_start(void)
+{
+    pthread_mutex_lock(&list_lock);
+    for (struct pipe *pipe = pipes; pipe; pipe = pipe->next) {
+        if (!pipe->is_shared)
+            task_start(pipe->task, UINT64_MAX);
+    }
+    pthread_mutex_unlock(&list_lock);
 }
 
 static struct pipe_figures figures_of(struct pipe *pipe)

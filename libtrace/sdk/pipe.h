@@ -45,6 +45,10 @@ int pipe_flush(struct pipe *pipe, uint64_t timeout_ms);
 int pipe_shutdown(struct pipe *pipe, uint64_t timeout_ms);
 void pipe_free(struct pipe *pipe);
 
+// Starts the senders that exist, which else start with the first record: for a program that may
+// start no threads later.
+void pipe_threads_start(void);
+
 // For the SDK's own metrics.
 struct pipe_figures {
     const char *exporter_type; // NULL: the shared ring, which an agent drains

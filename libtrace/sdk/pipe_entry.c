@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "libtrace/sdk/pipe_own.h"
+#include "libtrace/sdk/say.h"
 #include "libtrace/sdk/scope.h"
 #include "libtrace/sdk/thread.h"
 
@@ -92,7 +93,7 @@ void pipe_entries_free(struct pipe *pipe)
     }
 }
 
-// Under the lock.
+// Under the lock. Without a ring the entry waits for one.
 static uint32_t entry_add(struct pipe *pipe, struct ring *ring, struct str resource,
                           struct str scope, bool is_default)
 {
@@ -110,7 +111,7 @@ static uint32_t entry_add(struct pipe *pipe, struct ring *ring, struct str resou
         free((char *)resource.at);
         return UINT32_MAX;
     }
-    at = entry_put(ring, resource, scope);
+    at = ring ? entry_put(ring, resource, scope) : 0;
     if (at < 0) {
         free((char *)resource.at);
         free((char *)scope.at);
@@ -122,18 +123,26 @@ static uint32_t entry_add(struct pipe *pipe, struct ring *ring, struct str resou
 
 uint32_t pipe_entry(struct pipe *pipe, struct str resource, struct str scope)
 {
-    struct ring *ring = pipe ? pipe_ring(pipe) : NULL;
     const int saved = errno;
     struct bytes standard = {.at = NULL};
     uint32_t index;
+    int failed;
 
-    if (!ring)
+    if (!pipe)
         return UINT32_MAX;
+    pipe_ring(pipe);
     default_write(&standard);
     pthread_mutex_lock(&pipe->lock);
-    index = entry_add(pipe, ring, resource, scope, str_equal(bytes_str(&standard), resource));
+    index = entry_add(pipe, atomic_load(&pipe->ring), resource, scope,
+                      str_equal(bytes_str(&standard), resource));
+    failed = pipe->ring_failed;
+    pipe->ring_failed = 0;
     pthread_mutex_unlock(&pipe->lock);
     bytes_done(&standard);
+    // Not where records are put: a span is locked there.
+    if (failed)
+        say(TL_ERROR, "records are dropped, there is no room for them: %s",
+            strerrordesc_np(failed));
     errno = saved;
     return index;
 }

@@ -68,6 +68,8 @@ struct pipe {
     struct pipe_entry entries[ENTRIES_MAX];
     size_t entry_count;
     unsigned entry_forks; // whose default resource they have
+    uint64_t ring_due_ns; // a ring could not be made: when to try again
+    int ring_failed;      // the errno of that, until it was told
     uint64_t end_ns;      // shutting down: nothing is tried again after that
     uint64_t flush_wanted;
     uint64_t flush_done;

@@ -49,6 +49,7 @@ static struct tl_span_processor of_pipe(struct pipe *pipe, const char *type)
 
     if (!pipe) {
         processor.on_end = lost_on_end;
+        say(TL_ERROR, "%s: no memory or no descriptor for it, its spans are dropped", type);
         return processor;
     }
     processor.self = pipe;

@@ -5,7 +5,12 @@
 #include "tests/sdk/captured.h"
 
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -330,6 +335,105 @@ static void a_programs_loop_can_do_the_work(void **state)
     assert_int_equal(status, 0);
 }
 
+// From here on a thread cannot be started.
+static bool threads_forbid(void)
+{
+    struct sock_filter rules[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {TL_COUNT(rules), rules};
+
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static int threadless_child(void)
+{
+    struct set set;
+    size_t taken_at_flush;
+
+    alarm(30);
+    if (!threads_forbid())
+        return 77;
+    set = set_up((struct tl_batch_options){.delay_ms = 100000});
+    spans(&set, 3);
+    if (tl_tracer_provider_flush(set.provider, 10000) != 0)
+        return 1;
+    taken_at_flush = taken(set.captured);
+    spans(&set, 2);
+    if (tl_tracer_provider_shutdown(set.provider, 10000) != 0)
+        return 2;
+    return taken_at_flush == 3 && taken(set.captured) == 5 ? 0 : 3;
+}
+
+static void without_a_thread_a_flush_does_the_work(void **state)
+{
+    int status = 0;
+    const pid_t child = fork();
+
+    (void)state;
+    if (child == 0)
+        _exit(threadless_child());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip();
+    assert_int_equal(status, 0);
+}
+
+static unsigned told;
+
+static void tell(void *self, enum tl_severity severity, const char *text)
+{
+    (void)self;
+    told += severity == TL_ERROR && strstr(text, "Too many open files");
+}
+
+static int descriptorless_child(void)
+{
+    struct rlimit limit, none;
+    struct set set = {.captured = captured_new()};
+    const struct tl_exporter_v1 exporter = captured_exporter(set.captured);
+    const struct tl_span_processor processor = tl_span_processor_batch(&exporter, NULL);
+    const uint64_t dropped = tl_dropped(TL_TRACES);
+
+    alarm(30);
+    tl_log_hook_set(tell, NULL);
+    set.provider = tl_tracer_provider_new(
+        &(struct tl_tracer_provider_options){.processors = &processor, .processor_count = 1});
+    getrlimit(RLIMIT_NOFILE, &limit);
+    none = limit;
+    none.rlim_cur = 0;
+    setrlimit(RLIMIT_NOFILE, &none);
+    // A tracer that comes when there is no room for a ring is not lost for ever.
+    set.tracer = tl_tracer_get(set.provider, &(struct tl_scope){.name = "late"});
+    spans(&set, 10);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    while (taken(set.captured) == 0) {
+        spans(&set, 1);
+        if (tl_tracer_provider_flush(set.provider, 10000) != 0)
+            return 1;
+    }
+    if (tl_dropped(TL_TRACES) < dropped + 10)
+        return 2;
+    return told == 1 ? 0 : 3;
+}
+
+static void no_descriptors_are_told_and_survived(void **state)
+{
+    int status = 0;
+    const pid_t child = fork();
+
+    (void)state;
+    if (child == 0)
+        _exit(descriptorless_child());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 // Keeps what is begun until it is told to answer.
 struct holding {
     const struct tl_request *held[8];
@@ -413,6 +517,8 @@ int main(void)
         cmocka_unit_test(the_child_of_a_fork_sends_its_own),
         cmocka_unit_test(children_of_one_parent_make_different_ids),
         cmocka_unit_test(a_pipe_says_what_it_did),
+        cmocka_unit_test(without_a_thread_a_flush_does_the_work),
+        cmocka_unit_test(no_descriptors_are_told_and_survived),
         cmocka_unit_test(several_requests_are_under_way_at_once),
     };
 
