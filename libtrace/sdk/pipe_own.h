@@ -79,7 +79,8 @@ struct pipe {
 
     pthread_mutex_t run_lock; // the fields below: whoever sends
     struct ring_reader *reader;
-    struct taken *taken; // pipe_request.c's
+    unsigned idle_rounds; // in which nothing had come
+    struct taken *taken;  // pipe_request.c's
     struct flight flights[FLIGHTS];
     uint64_t agent_due_ns;  // shared: when to look for an agent again
     uint64_t agent_gone_ns; // shared: since when there is none

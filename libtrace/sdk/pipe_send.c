@@ -15,7 +15,7 @@
 
 static const struct retry_policy policy = {.first_ms = 1000, .max_ms = 30000};
 
-enum { AGENT_GRACE_S = 3 };
+enum { AGENT_GRACE_S = 3, IDLE_ROUNDS = 12 };
 
 static void flight_end(struct pipe *pipe, struct flight *flight, uint64_t rejected, bool is_taken)
 {
@@ -280,26 +280,34 @@ static bool is_empty(struct pipe *pipe)
     return flights_in(pipe, FLIGHT_FREE) == FLIGHTS && (!ring || ring_waiting_bytes(ring) == 0);
 }
 
-// Before sleeping: whoever puts next must know that nobody looks. Returns when to look again.
+// Before sleeping. The sender looks again by itself after each delay, so that whoever puts need not
+// make a system call to tell it; only when nothing came for a while must the next one do that.
+// Returns when to look again.
 static uint64_t sleep_prepare(struct pipe *pipe, uint64_t now_ns)
 {
+    const uint64_t delay_ns = pipe->batch.delay_ms * NS_PER_MS;
     struct ring *ring = atomic_load(&pipe->ring);
-    const uint64_t old_ns = atomic_load(&pipe->armed_ns) + pipe->batch.delay_ms * NS_PER_MS;
+    const uint64_t old_ns = atomic_load(&pipe->armed_ns) + delay_ns;
 
-    atomic_store(&pipe->is_armed, false);
-    if (!ring)
+    if (!ring) {
+        atomic_store(&pipe->is_armed, false);
         return UINT64_MAX;
+    }
     if (pipe->reader)
         ring_reader_sleep(pipe->reader);
-    if (ring_waiting_bytes(ring) == 0)
-        return UINT64_MAX;
-    // Something came in meanwhile, or less than a batch is left: its age decides.
-    atomic_store(&pipe->is_armed, true);
-    if (old_ns <= now_ns) {
-        atomic_store(&pipe->armed_ns, now_ns);
-        return now_ns + pipe->batch.delay_ms * NS_PER_MS;
+    pipe->idle_rounds = ring_waiting_bytes(ring) ? 0 : pipe->idle_rounds + 1;
+    if (pipe->idle_rounds > IDLE_ROUNDS) {
+        atomic_store(&pipe->is_armed, false);
+        // What came in before that was seen is not forgotten.
+        if (ring_waiting_bytes(ring) == 0)
+            return UINT64_MAX;
     }
-    return old_ns;
+    atomic_store(&pipe->is_armed, true);
+    // Less than a batch is left, and its age decides.
+    if (old_ns > now_ns && pipe->idle_rounds == 0)
+        return old_ns;
+    atomic_store(&pipe->armed_ns, now_ns);
+    return now_ns + delay_ns;
 }
 
 uint64_t pipe_run(void *self, uint64_t now_ns, bool may_wait)
