@@ -14,6 +14,9 @@
 #include "libtrace/base/descriptor.h"
 #include "libtrace/base/ring_layout.h"
 
+// Of how many sub-rings a writer asks for room: few, or a full ring would cost its writers much.
+enum { SUBS_TRIED = 4 };
+
 struct ring *ring_new(unsigned subs, size_t sub_bytes, int event_fd)
 {
     struct ring *ring = calloc(1, sizeof *ring);
@@ -97,11 +100,10 @@ int64_t ring_table_find(const struct ring *ring, struct str bytes)
     return -ENOENT;
 }
 
-bool ring_reserve(struct ring *ring, const struct ring_mark *mark, uint32_t len,
-                  struct ring_slot *out_slot)
+// In that sub-ring; false: there is no room.
+static inline bool sub_reserve(struct ring *ring, unsigned sub, const struct ring_mark *mark,
+                               uint32_t len, struct ring_slot *out_slot)
 {
-    const int cpu = sched_getcpu();
-    const unsigned sub = (unsigned)(cpu < 0 ? 0 : cpu) & (ring->subs - 1);
     struct sub_index *index = &ring->header->index[sub];
     uint8_t *base = ring->data + sub * ring->sub_bytes;
     const uint64_t need = ((uint64_t)len + HEAD_BYTES + STEP - 1) & ~(uint64_t)(STEP - 1);
@@ -113,13 +115,9 @@ bool ring_reserve(struct ring *ring, const struct ring_mark *mark, uint32_t len,
         const uint64_t left = ring->sub_bytes - (head & (ring->sub_bytes - 1));
 
         skip = left < need ? left : 0;
-        if (len > RING_RECORD_MAX ||
-            head + skip + need - atomic_load_explicit(&index->tail, memory_order_acquire) >
-                ring->sub_bytes) {
-            atomic_fetch_add_explicit(&index->dropped[mark->signal], mark->count,
-                                      memory_order_relaxed);
+        if (head + skip + need - atomic_load_explicit(&index->tail, memory_order_acquire) >
+            ring->sub_bytes)
             return false;
-        }
     } while (!atomic_compare_exchange_weak_explicit(&index->head, &head, head + skip + need,
                                                     memory_order_acq_rel, memory_order_relaxed));
     if (skip) {
@@ -140,6 +138,26 @@ bool ring_reserve(struct ring *ring, const struct ring_mark *mark, uint32_t len,
         .commit = commit_of(head),
     };
     return true;
+}
+
+bool ring_reserve(struct ring *ring, const struct ring_mark *mark, uint32_t len,
+                  struct ring_slot *out_slot)
+{
+    const int cpu = sched_getcpu();
+    const unsigned first = (unsigned)(cpu < 0 ? 0 : cpu) & (ring->subs - 1);
+
+    if (__builtin_expect(len <= RING_RECORD_MAX, 1)) {
+        if (__builtin_expect(sub_reserve(ring, first, mark, len, out_slot), 1))
+            return true;
+        // A thread that stays on one processor is not limited to that one's part.
+        for (unsigned i = 1; i < SUBS_TRIED && i < ring->subs; i++) {
+            if (sub_reserve(ring, (first + i) & (ring->subs - 1), mark, len, out_slot))
+                return true;
+        }
+    }
+    atomic_fetch_add_explicit(&ring->header->index[first].dropped[mark->signal], mark->count,
+                              memory_order_relaxed);
+    return false;
 }
 
 void ring_commit(struct ring *ring, const struct ring_slot *slot)

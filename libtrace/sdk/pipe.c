@@ -12,7 +12,11 @@
 #include "libtrace/sdk/process_context.h"
 #include "libtrace/sdk/thread.h"
 
-enum { SUB_BYTES_MIN = 64 * 1024, SHARED_SUB_BYTES = 512 * 1024 };
+enum {
+    SUB_BYTES_MIN = 64 * 1024,
+    SUB_BYTES_WHOLE = 2 * RING_RECORD_MAX, // any record fits wherever the last one ended
+    SHARED_SUB_BYTES = SUB_BYTES_WHOLE,
+};
 
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -71,12 +75,15 @@ static void first_use(void)
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
 
-static unsigned sub_count(void)
+// One a processor, but none so small that the largest record never fits: what the queue may take
+// decides, not how many processors there are.
+static unsigned sub_count(const struct pipe *pipe)
 {
     const long cpus = sysconf(_SC_NPROCESSORS_CONF);
     unsigned subs = 1;
 
-    while (subs < RING_SUBS_MAX && (long)subs < cpus)
+    while (subs < RING_SUBS_MAX && (long)subs < cpus &&
+           (pipe->is_shared || (size_t)subs * 2 * SUB_BYTES_WHOLE <= pipe->batch.max_queue_bytes))
         subs *= 2;
     return subs;
 }
@@ -97,7 +104,7 @@ static size_t sub_bytes(const struct pipe *pipe, unsigned subs)
 static struct ring *ring_make(struct pipe *pipe)
 {
     const uint64_t now = clock_mono_ns();
-    const unsigned subs = sub_count();
+    const unsigned subs = sub_count(pipe);
     struct ring *ring;
 
     if (now < pipe->ring_due_ns)
@@ -413,7 +420,7 @@ void pipe_threads_start(void)
 static struct pipe_figures figures_of(struct pipe *pipe)
 {
     const struct ring *ring = atomic_load(&pipe->ring);
-    const unsigned subs = sub_count();
+    const unsigned subs = sub_count(pipe);
     struct pipe_figures figures = {
         .exporter_type = pipe->has_exporter ? pipe->exporter.type : NULL,
         .server_address = pipe->has_exporter ? pipe->exporter.server_address : NULL,
