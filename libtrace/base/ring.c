@@ -203,3 +203,16 @@ uint64_t ring_waiting_bytes(const struct ring *ring)
     }
     return waiting;
 }
+
+bool ring_is_pressed(const struct ring *ring)
+{
+    for (unsigned i = 0; i < ring->subs; i++) {
+        const struct sub_index *index = &ring->header->index[i];
+
+        if (atomic_load_explicit(&index->head, memory_order_relaxed) -
+                atomic_load_explicit(&index->tail, memory_order_relaxed) >=
+            ring->sub_bytes / 4)
+            return true;
+    }
+    return false;
+}

@@ -63,6 +63,9 @@ uint64_t ring_dropped(const struct ring *ring, unsigned signal);
 // Bytes that wait to be read, over all sub-rings.
 uint64_t ring_waiting_bytes(const struct ring *ring);
 
+// True when a sub-ring is a quarter full or more: what wakes a sleeping reader.
+bool ring_is_pressed(const struct ring *ring);
+
 struct ring_reader;
 
 // Takes over both descriptors, also on failure. Checks seals, size, header and that the second is

@@ -256,8 +256,10 @@ static bool round_run(struct pipe *pipe, bool is_flushing, uint64_t now_ns)
     const bool is_old = now_ns >= armed_ns + pipe->batch.delay_ms * NS_PER_MS;
     bool has_more = answers_take(pipe, 0);
 
+    // A ring can be full of fewer records than a batch has: it is not left to fill.
     while (flights_in(pipe, FLIGHT_FREE) >= flights_needed(pipe) && ready_to_read(pipe) &&
-           pipe_batch_make(pipe, is_flushing || is_old, now_ns) > 0) {
+           pipe_batch_make(pipe, is_flushing || is_old || ring_is_pressed(atomic_load(&pipe->ring)),
+                           now_ns) > 0) {
         has_more = true;
         // The first request is on its way before the next is made.
         if (flights_in(pipe, FLIGHT_WAITING) > 0)
