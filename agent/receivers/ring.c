@@ -245,8 +245,10 @@ static enum drain guest_drain(struct ring_receiver *self, struct guest *guest, s
         turn->guest = guest;
         turn->count = 0;
         turn->bodies.len = 0;
+        turn->bodies.is_failed = false;
         got = ring_reader_read(guest->reader, limit, guest->is_gone, keep_record, turn);
-        if (turn->count && !turn_push(self, turn)) {
+        // Without memory for what was read, all of it stays where it is.
+        if (turn->bodies.is_failed || (turn->count && !turn_push(self, turn))) {
             ring_reader_rewind(guest->reader);
             return DRAIN_FULL;
         }
@@ -270,6 +272,11 @@ static void guest_free(struct ring_receiver *self, struct guest *guest)
         stats_add(&agent_stats, AGENT_ring_dropped, batch_records(guest->pending[signal]));
         batch_unref(guest->pending[signal]);
     }
+    // Closing ours is not enough: the program may hold the same eventfd open, and its wakes would
+    // come here with the guest's address for ever.
+    if (guest->reader)
+        epoll_ctl(self->epoll, EPOLL_CTL_DEL, ring_reader_event_fd(guest->reader), NULL);
+    epoll_ctl(self->epoll, EPOLL_CTL_DEL, guest->socket, NULL);
     ring_reader_free(guest->reader);
     close(guest->socket);
     free(guest);
