@@ -36,22 +36,32 @@ struct span *span_hold(struct tl_span *handle)
     return NULL;
 }
 
-// The identity behind a handle, as long as its slot is not another span's; NULL.
-static const struct tl_span_context *identity_of(const struct tl_span *handle)
+// Copies the identity behind a handle, as long as its slot is not another span's. Another thread may
+// take the slot meanwhile: it changes the generation first, so a copy that it spoiled is not taken.
+__attribute__((no_sanitize("thread"))) static bool identity_read(const struct tl_span *handle,
+                                                                 struct tl_span_context *out)
 {
     const struct span *span = span_of(handle);
+    struct tl_span_context copy;
 
     if (!handle || (uint16_t)(atomic_load_explicit(&span->tag, memory_order_acquire) >> 8) !=
                        generation_of(handle))
-        return NULL;
-    return &span->context;
+        return false;
+    copy = *(const volatile struct tl_span_context *)&span->context;
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_thread_fence(memory_order_acquire);
+    if ((uint16_t)(atomic_load_explicit(&span->tag, memory_order_relaxed) >> 8) !=
+        generation_of(handle))
+        return false;
+    *out = copy;
+    return true;
 }
 
 struct tl_span_context tl_span_context(const struct tl_span *handle)
 {
-    const struct tl_span_context *context = identity_of(handle);
+    struct tl_span_context context;
 
-    return context ? *context : (struct tl_span_context){0};
+    return identity_read(handle, &context) ? context : (struct tl_span_context){0};
 }
 
 // Who the parent is: what was given, else what is current. NULL: nobody.
@@ -67,7 +77,8 @@ static const struct tl_span_context *parent_find(const struct thread *thread,
         *room = tl_context_span_context(options->context);
         parent = room;
     } else if (!parent && thread->span) {
-        parent = identity_of(thread->span);
+        // A copy: the span may have ended, and its memory be the new one's.
+        parent = identity_read(thread->span, room) ? room : NULL;
     } else if (!parent && thread->context) {
         *room = tl_context_span_context(thread->context);
         parent = room;
@@ -100,9 +111,10 @@ static void trace_state_set(struct span *span, const char *text, size_t len)
     const int saved = errno;
 
     span->trace_state.len = 0;
-    if (len)
-        bytes_add(&span->trace_state, text, len);
-    span->trace_state.is_failed = false;
+    if (text && len && span_trace_state_room(span, len)) {
+        memmove(span->trace_state.at, text, len);
+        span->trace_state.len = len;
+    }
     span->context.trace_state = (const char *)span->trace_state.at;
     span->context.trace_state_len = (uint16_t)span->trace_state.len;
     errno = saved;
@@ -179,7 +191,8 @@ static enum tl_decision sampler_ask(struct span *span, const struct tl_span_opti
     result->trace_state = parent ? parent->trace_state : NULL;
     result->trace_state_len = parent ? parent->trace_state_len : 0;
     tl_sampler_ask(tracer->provider->sampler, &sampling, result);
-    return result->decision;
+    // The program's sampler may say anything; what it says is counted by this number.
+    return (unsigned)result->decision <= TL_RECORD_AND_SAMPLE ? result->decision : TL_DROP;
 }
 
 static void recording_init(struct span *span, const struct tl_span_options *options,

@@ -109,11 +109,15 @@ static inline void span_unlock(struct span *span)
 // when not.
 struct span *span_hold(struct tl_span *handle);
 
-// A slot with a new generation that nobody else knows; NULL without memory. Its tag is still that
-// of a free one: span_open makes the handle valid.
+// A slot with a new generation that nobody else knows; NULL without memory. Handles of what was in
+// it are too old from here on, and span_open makes the new one valid.
 struct span *span_take(void);
 void span_open(struct span *span, enum span_state state);
 void span_give(struct span *span);
+
+// Room in trace_state for that many bytes; what was there stays readable elsewhere. False without
+// memory.
+bool span_trace_state_room(struct span *span, size_t len);
 
 // Under the lock (or before the span is open). What finds no room is counted on the span.
 void span_attributes_add(struct span *span, const struct tl_attribute *attributes, size_t count);

@@ -11,7 +11,11 @@
 #include "libtrace/sdk/stats.h"
 #include "libtrace/sdk/thread.h"
 
-enum { SLAB_SPANS = 8, KEEP_MAX = 64 };
+enum { SLAB_SPANS = 8, KEEP_MAX = 64, TRACE_STATE_FIRST = 64 };
+
+struct old_text {
+    uint8_t *former;
+};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -61,7 +65,6 @@ static struct span *slab_make(void)
     for (int i = 0; i < SLAB_SPANS; i++) {
         slab[i].body.limit = BODY_BYTES_MAX;
         slab[i].message.limit = 4 * STATUS_BYTES_MAX;
-        slab[i].trace_state.limit = UINT16_MAX;
         slab[i].next = i + 1 < SLAB_SPANS ? &slab[i + 1] : NULL;
     }
     return slab;
@@ -84,6 +87,17 @@ static struct span *slot_refill(void)
     return span;
 }
 
+// From here on a handle of the span that was here is too old. Before anything of it is changed: a
+// reader looks at the generation again when it has read.
+static void generation_next(struct span *span)
+{
+    const uint32_t tag = atomic_load_explicit(&span->tag, memory_order_relaxed);
+
+    atomic_store_explicit(&span->tag, span_tag((uint16_t)((tag >> 8) + 1), SPAN_FREE),
+                          memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+}
+
 struct span *span_take(void)
 {
     const unsigned forks = atomic_load_explicit(&thread_forks, memory_order_relaxed);
@@ -101,14 +115,39 @@ struct span *span_take(void)
         atomic_store_explicit(&span->lock, 0, memory_order_relaxed);
         atomic_store_explicit(&span->forks, forks, memory_order_relaxed);
     }
+    if (span)
+        generation_next(span);
     return span;
+}
+
+// What a reader that is late may still look at: the text that was here is given up, not freed. As
+// each is twice the last, a slot never holds more than twice what its longest one took.
+bool span_trace_state_room(struct span *span, size_t len)
+{
+    struct old_text *text;
+    size_t capacity = TRACE_STATE_FIRST;
+
+    if (len <= span->trace_state.capacity)
+        return true;
+    if (len > UINT16_MAX)
+        return false;
+    while (capacity < len)
+        capacity *= 2;
+    text = malloc(sizeof *text + capacity);
+    if (!text)
+        return false;
+    // A chain, so that all of it can be reached from its slot.
+    text->former = span->trace_state.at;
+    span->trace_state.at = (uint8_t *)(text + 1);
+    span->trace_state.capacity = capacity;
+    return true;
 }
 
 void span_open(struct span *span, enum span_state state)
 {
     const uint32_t tag = atomic_load_explicit(&span->tag, memory_order_relaxed);
 
-    atomic_store_explicit(&span->tag, span_tag((uint16_t)((tag >> 8) + 1), state),
+    atomic_store_explicit(&span->tag, span_tag((uint16_t)(tag >> 8), state),
                           memory_order_release);
 }
 
