@@ -7,6 +7,9 @@
 #include "libtrace/sdk/encode_short.h"
 #include "libtrace/sdk/stats.h"
 
+// Up to that much more may be asked for than is written.
+enum { ROOM_QUICK = 8 * 1024 };
+
 // Length of the character at `at`, 0 when the bytes are none (RFC 3629 4).
 static size_t character_len(const uint8_t *at, size_t left)
 {
@@ -176,10 +179,21 @@ static struct tl_value element_of(const struct tl_value *list, size_t index)
 
 static size_t value_size(const struct tl_value *value, int64_t length_max, unsigned depth);
 
+// What is inside of a list or a map was not looked at before: without a pointer there is nothing.
+static inline size_t count_of(const struct tl_value *value)
+{
+    return value->as.string && value->count <= UINT32_MAX ? value->count : 0;
+}
+
+static inline size_t key_len_of(const struct tl_attribute *pair)
+{
+    return pair->key && pair->key_len <= UINT32_MAX ? pair->key_len : 0;
+}
+
 // A KeyValue's body.
 static size_t pair_size(const struct tl_attribute *pair, int64_t length_max, unsigned depth)
 {
-    const size_t key = text_len(pair->key, pair->key_len);
+    const size_t key = text_len(pair->key, key_len_of(pair));
     const size_t value = value_size(&pair->value, length_max, depth);
 
     return 1 + varint_size(key) + key + 1 + varint_size(value) + value;
@@ -187,9 +201,10 @@ static size_t pair_size(const struct tl_attribute *pair, int64_t length_max, uns
 
 static size_t list_size(const struct tl_value *value, int64_t length_max, unsigned depth)
 {
+    const size_t count = count_of(value);
     size_t size = 0;
 
-    for (size_t i = 0; i < value->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         struct tl_value element;
         size_t inner;
 
@@ -210,7 +225,7 @@ static size_t value_size(const struct tl_value *value, int64_t length_max, unsig
 
     switch (value->type) {
     case TL_TYPE_STRING:
-        size = value->as.string ? characters_cut(value->as.string, value->count, length_max) : 0;
+        size = characters_cut(value->as.string, count_of(value), length_max);
         size = text_len(value->as.string, size);
         return 1 + varint_size(size) + size;
     case TL_TYPE_BOOL:
@@ -220,7 +235,7 @@ static size_t value_size(const struct tl_value *value, int64_t length_max, unsig
     case TL_TYPE_DOUBLE:
         return 9;
     case TL_TYPE_BYTES:
-        size = value->count;
+        size = count_of(value);
         if (length_max >= 0 && size > (uint64_t)length_max)
             size = (size_t)length_max;
         return 1 + varint_size(size) + size;
@@ -246,7 +261,9 @@ static uint8_t *value_write(uint8_t *to, const struct tl_value *value, int64_t l
 static uint8_t *list_write(uint8_t *to, const struct tl_value *value, int64_t length_max,
                            unsigned depth)
 {
-    for (size_t i = 0; i < value->count; i++) {
+    const size_t count = count_of(value);
+
+    for (size_t i = 0; i < count; i++) {
         struct tl_value element;
 
         *to++ = 1 << 3 | WIRE_BYTES;
@@ -254,7 +271,7 @@ static uint8_t *list_write(uint8_t *to, const struct tl_value *value, int64_t le
             const struct tl_attribute *pair = &value->as.attributes[i];
 
             to += varint_put(to, pair_size(pair, length_max, depth + 1));
-            to = text_field_put(to, 1, pair->key, pair->key_len);
+            to = text_field_put(to, 1, pair->key, key_len_of(pair));
             *to++ = 2 << 3 | WIRE_BYTES;
             to += varint_put(to, value_size(&pair->value, length_max, depth + 1));
             to = value_write(to, &pair->value, length_max, depth + 1);
@@ -274,7 +291,7 @@ static uint8_t *value_write(uint8_t *to, const struct tl_value *value, int64_t l
 
     switch (value->type) {
     case TL_TYPE_STRING:
-        size = value->as.string ? characters_cut(value->as.string, value->count, length_max) : 0;
+        size = characters_cut(value->as.string, count_of(value), length_max);
         return text_field_put(to, 1, value->as.string, size);
     case TL_TYPE_BOOL:
         *to++ = 2 << 3 | WIRE_VARINT;
@@ -288,11 +305,9 @@ static uint8_t *value_write(uint8_t *to, const struct tl_value *value, int64_t l
         memcpy(to, &value->as.number, 8);
         return to + 8;
     case TL_TYPE_BYTES:
-        size = value_size(value, length_max, depth);
-        if (length_max >= 0 && value->count > (uint64_t)length_max)
+        size = count_of(value);
+        if (length_max >= 0 && size > (uint64_t)length_max)
             size = (size_t)length_max;
-        else
-            size = value->count;
         *to++ = 7 << 3 | WIRE_BYTES;
         to += varint_put(to, size);
         if (size)
@@ -343,6 +358,13 @@ size_t attribute_room(const struct tl_attribute *attribute)
     return 3 * attribute->key_len + value_room(&attribute->value) + 24;
 }
 
+size_t attribute_room_within(const struct tl_attribute *attribute, int64_t length_max)
+{
+    const size_t room = attribute_room(attribute);
+
+    return length_max < 0 || room <= ROOM_QUICK ? room : attribute_size(attribute, length_max);
+}
+
 uint8_t *attribute_put(uint8_t *to, unsigned number, const struct tl_attribute *attribute,
                        int64_t length_max)
 {
@@ -373,7 +395,7 @@ uint32_t attributes_write(struct bytes *out, unsigned number, const struct tl_at
         uint8_t *to = NULL;
 
         if (kept < most && attribute_is_valid(&attributes[i]))
-            to = bytes_reserve(out, attribute_room(&attributes[i]));
+            to = bytes_reserve(out, attribute_room_within(&attributes[i], length_max));
         if (!to) {
             left_out++;
             continue;

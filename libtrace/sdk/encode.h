@@ -11,10 +11,12 @@
 
 enum { ENCODE_UNLIMITED = -1, ENCODE_NESTING_MAX = 16 };
 
-// A value of a known type; a pointer where it says that something is.
+// A value of a known type; a pointer where it says that something is. More than 4 GiB of it is a
+// negative length, and sizes are added up without a look at overflow.
 static inline bool value_is_valid(const struct tl_value *value)
 {
     return value->type > TL_TYPE_EMPTY && value->type <= TL_TYPE_MAP &&
+           value->count <= UINT32_MAX &&
            (value->count == 0 || value->as.string || value->type == TL_TYPE_BOOL ||
             value->type == TL_TYPE_INT || value->type == TL_TYPE_DOUBLE);
 }
@@ -22,11 +24,13 @@ static inline bool value_is_valid(const struct tl_value *value)
 // An attribute that can be: a key, and a value that is not empty.
 static inline bool attribute_is_valid(const struct tl_attribute *attribute)
 {
-    return attribute->key_len != 0 && attribute->key && value_is_valid(&attribute->value);
+    return attribute->key_len - 1 < UINT32_MAX && attribute->key && value_is_valid(&attribute->value);
 }
 
 // Room that attribute_put needs at most, quickly: never less than what is written.
 size_t attribute_room(const struct tl_attribute *attribute);
+// The same where a long value may be cut: then exactly what is written.
+size_t attribute_room_within(const struct tl_attribute *attribute, int64_t length_max);
 
 // One KeyValue as field `number` (1 to 15). The attribute is valid and `to` has attribute_room.
 // `length_max`: characters of a text that are kept, of bytes how many; -1: all. Returns the end.

@@ -48,6 +48,7 @@ static const char *text_copy_of(struct arena *arena, const char *text)
 static int attributes_copy(struct scope *scope, const struct tl_scope *given)
 {
     struct tl_attribute *list;
+    size_t count = 0;
 
     if (!given->attributes || !given->attribute_count)
         return 0;
@@ -57,16 +58,19 @@ static int attributes_copy(struct scope *scope, const struct tl_scope *given)
     for (size_t i = 0; i < given->attribute_count; i++) {
         struct tl_attribute one = given->attributes[i];
 
+        // As it is left out of what is encoded.
+        if (!attribute_is_valid(&one))
+            continue;
         one.key = arena_copy(&scope->arena, (struct str){one.key, one.key_len}).at;
         if (one.value.type == TL_TYPE_STRING || one.value.type == TL_TYPE_BYTES)
             one.value.as.string =
                 arena_copy(&scope->arena, (struct str){one.value.as.string, one.value.count}).at;
         else if (one.value.type > TL_TYPE_BYTES)
             one.value = (struct tl_value){TL_TYPE_EMPTY, 0, {NULL}};
-        list[i] = one;
+        list[count++] = one;
     }
     scope->as.attributes = list;
-    scope->as.attribute_count = given->attribute_count;
+    scope->as.attribute_count = count;
     return 0;
 }
 

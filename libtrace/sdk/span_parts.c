@@ -91,7 +91,7 @@ static void attribute_add(struct span *span, const struct tl_attribute *attribut
         span->dropped_attributes++;
         return;
     }
-    to = room_make(&span->body, attribute_room(attribute));
+    to = room_make(&span->body, attribute_room_within(attribute, provider->length_max));
     if (!to) {
         span->dropped_attributes++;
         return;
@@ -224,15 +224,16 @@ static void event_add(struct span *span, const char *name, uint64_t time_ns,
 void span_link_add(struct span *span, const struct tl_link *link)
 {
     const struct tl_span_context *context = &link->context;
+    const size_t state_len = context->trace_state ? context->trace_state_len : 0;
     const uint32_t flags = context->flags | 0x100u | (context->is_remote ? 0x200u : 0);
     size_t mark;
     uint8_t *to;
 
     // A link to nowhere is kept only for what it says (specification, "Link").
-    if (!tl_span_context_is_valid(context) && !link->attribute_count && !context->trace_state_len)
+    if (!tl_span_context_is_valid(context) && !link->attribute_count && !state_len)
         return;
     if (span->link_count >= span->tracer->provider->limits.link_count ||
-        !part_begin(span, 64 + context->trace_state_len, &mark)) {
+        !part_begin(span, 64 + state_len, &mark)) {
         span->dropped_links++;
         return;
     }
@@ -248,11 +249,11 @@ void span_link_add(struct span *span, const struct tl_link *link)
     to += varint_put(to, 6 << 3 | WIRE_FIXED32);
     memcpy(to, &flags, 4);
     to += 4;
-    if (context->trace_state_len) {
+    if (state_len) {
         *to++ = 3 << 3 | WIRE_BYTES;
-        to += varint_put(to, context->trace_state_len);
-        memcpy(to, context->trace_state, context->trace_state_len);
-        to += context->trace_state_len;
+        to += varint_put(to, state_len);
+        memcpy(to, context->trace_state, state_len);
+        to += state_len;
     }
     span->body.len = (size_t)(to - span->body.at);
     inner_attributes(span, 4, span->tracer->provider->limits.link_attribute_count, link->attributes,

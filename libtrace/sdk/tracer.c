@@ -45,7 +45,7 @@ static void processor_end(const struct tl_span_processor *processor)
 // What was handed over is the provider's also when there will be none.
 static void options_drop(const struct tl_tracer_provider_options *options)
 {
-    for (size_t i = 0; i < options->processor_count; i++)
+    for (size_t i = 0; options->processors && i < options->processor_count; i++)
         processor_end(&options->processors[i]);
     tl_resource_unref(options->resource);
     tl_sampler_unref(options->sampler);
@@ -58,9 +58,11 @@ struct tl_tracer_provider *tl_tracer_provider_new(const struct tl_tracer_provide
     static const struct tl_tracer_provider_options none;
     struct tl_tracer_provider *provider;
     const int saved = errno;
+    size_t processor_count;
 
     options = options ? options : &none;
-    provider = options->processor_count <= PROCESSORS_MAX ? calloc(1, sizeof *provider) : NULL;
+    processor_count = options->processors ? options->processor_count : 0;
+    provider = processor_count <= PROCESSORS_MAX ? calloc(1, sizeof *provider) : NULL;
     errno = saved;
     if (!provider) {
         options_drop(options);
@@ -69,12 +71,12 @@ struct tl_tracer_provider *tl_tracer_provider_new(const struct tl_tracer_provide
     pthread_mutex_init(&provider->lock, NULL);
     provider->resource = options->resource; // NULL: the default one, also in a child of fork
     provider->sampler = options->sampler;   // NULL: parent-based, always on
-    for (size_t i = 0; i < options->processor_count; i++) {
+    for (size_t i = 0; i < processor_count; i++) {
         provider->processors[i] = options->processors[i];
         provider->pipes[i] = span_processor_pipe(&options->processors[i]);
         provider->has_custom |= !provider->pipes[i];
     }
-    provider->processor_count = options->processor_count;
+    provider->processor_count = processor_count;
     provider->has_ids = options->id_generator != NULL;
     if (provider->has_ids)
         provider->ids = *options->id_generator;
