@@ -29,3 +29,12 @@ static inline uint64_t clock_mono_ns(void)
 {
     return clock_read_ns(CLOCK_MONOTONIC);
 }
+
+// No wait is longer: "for ever" in any type must not wrap around.
+#define WAIT_MS_MAX (UINT64_C(3650) * 24 * 3600 * 1000)
+
+// So many milliseconds after a time.
+static inline uint64_t clock_after_ms(uint64_t from_ns, uint64_t wait_ms)
+{
+    return from_ns + (wait_ms < WAIT_MS_MAX ? wait_ms : WAIT_MS_MAX) * NS_PER_MS;
+}

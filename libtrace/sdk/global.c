@@ -160,7 +160,7 @@ static uint64_t left_ms(uint64_t deadline_ns)
 
 int tl_flush(uint64_t timeout_ms)
 {
-    const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    const uint64_t deadline_ns = clock_after_ms(clock_mono_ns(), timeout_ms);
     const int traces = tl_tracer_provider_flush(atomic_load(&own_tracers), timeout_ms);
     const int logs = tl_logger_provider_flush(atomic_load(&own_loggers), left_ms(deadline_ns));
     // Last: they tell what became of the others.
@@ -171,7 +171,7 @@ int tl_flush(uint64_t timeout_ms)
 
 int tl_shutdown(uint64_t timeout_ms)
 {
-    const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    const uint64_t deadline_ns = clock_after_ms(clock_mono_ns(), timeout_ms);
     const int traces = tl_tracer_provider_shutdown(atomic_load(&own_tracers), timeout_ms);
     const int logs = tl_logger_provider_shutdown(atomic_load(&own_loggers), left_ms(deadline_ns));
     const int metrics = tl_meter_provider_shutdown(atomic_load(&own_meters), left_ms(deadline_ns));

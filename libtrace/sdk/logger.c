@@ -312,7 +312,7 @@ static uint64_t left_ms(uint64_t deadline_ns)
 
 int tl_logger_provider_flush(struct tl_logger_provider *provider, uint64_t timeout_ms)
 {
-    const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    const uint64_t deadline_ns = clock_after_ms(clock_mono_ns(), timeout_ms);
     const int saved = errno;
     int result = 0;
 
@@ -329,7 +329,7 @@ int tl_logger_provider_flush(struct tl_logger_provider *provider, uint64_t timeo
 
 int tl_logger_provider_shutdown(struct tl_logger_provider *provider, uint64_t timeout_ms)
 {
-    const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    const uint64_t deadline_ns = clock_after_ms(clock_mono_ns(), timeout_ms);
     const int saved = errno;
     int result = 0;
 

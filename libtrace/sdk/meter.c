@@ -319,7 +319,7 @@ int tl_meter_provider_views(struct tl_meter_provider *provider, const struct tl_
 
 int tl_meter_provider_flush(struct tl_meter_provider *provider, uint64_t timeout_ms)
 {
-    const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    const uint64_t deadline_ns = clock_after_ms(clock_mono_ns(), timeout_ms);
     const int saved = errno;
     int result = 0;
 
@@ -338,7 +338,7 @@ int tl_meter_provider_flush(struct tl_meter_provider *provider, uint64_t timeout
 
 int tl_meter_provider_shutdown(struct tl_meter_provider *provider, uint64_t timeout_ms)
 {
-    const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    const uint64_t deadline_ns = clock_after_ms(clock_mono_ns(), timeout_ms);
     const int saved = errno;
     int result = 0;
 

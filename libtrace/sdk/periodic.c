@@ -85,7 +85,7 @@ static int request_send(struct periodic *periodic, const struct metric_request *
         periodic->exporter.send(periodic->exporter.self, &sent, &answer);
         wait_ms =
             answer.wait_ms ? answer.wait_ms : retry_wait_ms(&policy, attempt, thread_random());
-        if (answer.result != TL_RESULT_RETRY || clock_mono_ns() + wait_ms * NS_PER_MS >= until_ns)
+        if (answer.result != TL_RESULT_RETRY || clock_after_ms(clock_mono_ns(), wait_ms) >= until_ns)
             break;
         pause_ms(wait_ms);
     }
@@ -250,7 +250,7 @@ static uint64_t left_ms(uint64_t deadline_ns)
 static int periodic_flush(void *self, uint64_t timeout_ms)
 {
     struct periodic *periodic = self;
-    const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    const uint64_t deadline_ns = clock_after_ms(clock_mono_ns(), timeout_ms);
     int result = turn_take(&periodic->turn, deadline_ns);
     int flushed = 0;
 
@@ -268,7 +268,7 @@ static int periodic_flush(void *self, uint64_t timeout_ms)
 static int periodic_shutdown(void *self, uint64_t timeout_ms)
 {
     struct periodic *periodic = self;
-    const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    const uint64_t deadline_ns = clock_after_ms(clock_mono_ns(), timeout_ms);
     int result = turn_take(&periodic->turn, deadline_ns);
     int stopped = 0;
 
@@ -315,8 +315,8 @@ static struct periodic *periodic_new(const struct tl_exporter_v1 *exporter,
     if (!periodic)
         return NULL;
     periodic->exporter = *exporter;
-    periodic->interval_ns = interval_ms * NS_PER_MS;
-    periodic->timeout_ns = timeout_ms * NS_PER_MS;
+    periodic->interval_ns = clock_after_ms(0, interval_ms);
+    periodic->timeout_ns = clock_after_ms(0, timeout_ms);
     periodic->points_max =
         options->max_export_records < UINT32_MAX ? (uint32_t)options->max_export_records : 0;
     turn_init(&periodic->turn);

@@ -247,7 +247,7 @@ static void arm(struct pipe *pipe)
     if (atomic_exchange(&pipe->is_armed, true))
         return;
     atomic_store(&pipe->armed_ns, now);
-    task_start(pipe->task, now + pipe->batch.delay_ms * NS_PER_MS);
+    task_start(pipe->task, clock_after_ms(now, pipe->batch.delay_ms));
 }
 
 bool pipe_reserve(struct pipe *pipe, const struct ring_mark *mark, uint32_t len,
@@ -318,9 +318,9 @@ static bool agent_has_it(struct pipe *pipe)
 
 int pipe_flush(struct pipe *pipe, uint64_t timeout_ms)
 {
-    const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
-    const uint64_t until = clock_unix_ns() + timeout_ms * NS_PER_MS;
-    const struct timespec at = {(time_t)(until / NS_PER_SECOND), (long)(until % NS_PER_SECOND)};
+    const uint64_t deadline_ns = clock_after_ms(clock_mono_ns(), timeout_ms);
+    const struct timespec at = {(time_t)(deadline_ns / NS_PER_SECOND),
+                                (long)(deadline_ns % NS_PER_SECOND)};
     const uint64_t failed = atomic_load(&pipe->failed);
     uint64_t wanted;
     bool is_done;
@@ -336,7 +336,7 @@ int pipe_flush(struct pipe *pipe, uint64_t timeout_ms)
         pipe_run_here(pipe, deadline_ns);
     pthread_mutex_lock(&pipe->lock);
     while (pipe->flush_done < wanted &&
-           pthread_cond_timedwait(&pipe->flushed, &pipe->lock, &at) == 0)
+           pthread_cond_clockwait(&pipe->flushed, &pipe->lock, CLOCK_MONOTONIC, &at) == 0)
         ;
     is_done = pipe->flush_done >= wanted;
     pthread_mutex_unlock(&pipe->lock);
@@ -355,7 +355,7 @@ int pipe_flush(struct pipe *pipe, uint64_t timeout_ms)
 
 int pipe_shutdown(struct pipe *pipe, uint64_t timeout_ms)
 {
-    const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    const uint64_t deadline_ns = clock_after_ms(clock_mono_ns(), timeout_ms);
     uint64_t now;
     int result;
 

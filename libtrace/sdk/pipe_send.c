@@ -68,7 +68,7 @@ static void answer_take(struct pipe *pipe, struct flight *flight, const struct t
     const uint32_t asked_ms = answer->wait_ms;
     const uint32_t wait_ms =
         asked_ms ? asked_ms : retry_wait_ms(&policy, flight->attempt, thread_random());
-    const uint64_t due_ns = now + wait_ms * NS_PER_MS;
+    const uint64_t due_ns = clock_after_ms(now, wait_ms);
 
     atomic_fetch_add(&pipe->operations, 1);
     atomic_fetch_add(&pipe->operation_ns, now - flight->sent_ns);
@@ -115,7 +115,7 @@ static void flight_send(struct pipe *pipe, struct flight *flight, uint64_t now_n
     flight->sent_ns = now_ns;
     if (flight->attempt == 0)
         flight->begun_ns = now_ns;
-    flight->request.deadline_ns = now_ns + pipe->batch.export_timeout_ms * NS_PER_MS;
+    flight->request.deadline_ns = clock_after_ms(now_ns, pipe->batch.export_timeout_ms);
     if (pipe->exporter.begin) {
         if (pipe->exporter.begin(pipe->exporter.self, &flight->request, flight) == 0)
             flight->state = FLIGHT_SENT;
@@ -253,7 +253,7 @@ static size_t flights_needed(const struct pipe *pipe)
 static bool round_run(struct pipe *pipe, bool is_flushing, uint64_t now_ns)
 {
     const uint64_t armed_ns = atomic_load(&pipe->armed_ns);
-    const bool is_old = now_ns >= armed_ns + pipe->batch.delay_ms * NS_PER_MS;
+    const bool is_old = now_ns >= clock_after_ms(armed_ns, pipe->batch.delay_ms);
     bool has_more = answers_take(pipe, 0);
 
     // A ring can be full of fewer records than a batch has: it is not left to fill.
@@ -287,9 +287,8 @@ static bool is_empty(struct pipe *pipe)
 // Returns when to look again.
 static uint64_t sleep_prepare(struct pipe *pipe, uint64_t now_ns)
 {
-    const uint64_t delay_ns = pipe->batch.delay_ms * NS_PER_MS;
     struct ring *ring = atomic_load(&pipe->ring);
-    const uint64_t old_ns = atomic_load(&pipe->armed_ns) + delay_ns;
+    const uint64_t old_ns = clock_after_ms(atomic_load(&pipe->armed_ns), pipe->batch.delay_ms);
 
     if (!ring) {
         atomic_store(&pipe->is_armed, false);
@@ -309,7 +308,7 @@ static uint64_t sleep_prepare(struct pipe *pipe, uint64_t now_ns)
     if (old_ns > now_ns && pipe->idle_rounds == 0)
         return old_ns;
     atomic_store(&pipe->armed_ns, now_ns);
-    return now_ns + delay_ns;
+    return clock_after_ms(now_ns, pipe->batch.delay_ms);
 }
 
 uint64_t pipe_run(void *self, uint64_t now_ns, bool may_wait)

@@ -302,7 +302,7 @@ struct tl_metric_reader *tl_reader_pull(const struct tl_reader_options *options)
 int tl_reader_collect(struct tl_metric_reader *reader, uint64_t timeout_ms, uint8_t **out_bytes,
                       size_t *out_len)
 {
-    const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    const uint64_t deadline_ns = clock_after_ms(clock_mono_ns(), timeout_ms);
     const int saved = errno;
     struct request_builder builder;
     struct bytes resource = {0};

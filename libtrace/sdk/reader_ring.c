@@ -82,7 +82,7 @@ static void own_start(void *self)
 static int own_flush(void *self, uint64_t timeout_ms)
 {
     struct ring_reader_own *own = self;
-    const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    const uint64_t deadline_ns = clock_after_ms(clock_mono_ns(), timeout_ms);
     const int result = own_collect(own, deadline_ns);
     const uint64_t now_ns = clock_mono_ns();
     struct pipe *pipe = pipe_shared();

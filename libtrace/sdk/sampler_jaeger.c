@@ -113,7 +113,7 @@ static uint64_t jaeger_run(void *self, uint64_t now_ns, bool may_wait)
         jaeger_ask(jaeger);
     else
         failure_tell(jaeger, "not asked: the program's own loop may not wait");
-    return now_ns + jaeger->poll_ms * NS_PER_MS;
+    return clock_after_ms(now_ns, jaeger->poll_ms);
 }
 
 static void jaeger_free(void *self)

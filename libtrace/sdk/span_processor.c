@@ -226,8 +226,8 @@ static int simple_flush(void *self, uint64_t timeout_ms)
 static int simple_shutdown(void *self, uint64_t timeout_ms)
 {
     struct simple *simple = self;
-    const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
-    const uint64_t until = clock_unix_ns() + timeout_ms * NS_PER_MS;
+    const uint64_t deadline_ns = clock_after_ms(clock_mono_ns(), timeout_ms);
+    const uint64_t until = clock_after_ms(clock_unix_ns(), timeout_ms);
     const struct timespec at = {(time_t)(until / NS_PER_SECOND), (long)(until % NS_PER_SECOND)};
     uint64_t now_ns;
     int failed = 0;

@@ -222,9 +222,8 @@ static void unlist(struct task *task)
 bool task_free(struct task *task, uint64_t deadline_ns)
 {
     const uint64_t one = 1;
-    const uint64_t now = clock_mono_ns();
-    const uint64_t until = clock_unix_ns() + (deadline_ns > now ? deadline_ns - now : 0);
-    const struct timespec at = {(time_t)(until / NS_PER_SECOND), (long)(until % NS_PER_SECOND)};
+    const struct timespec at = {(time_t)(deadline_ns / NS_PER_SECOND),
+                                (long)(deadline_ns % NS_PER_SECOND)};
     bool has_ended;
 
     if (!task)
@@ -235,7 +234,8 @@ bool task_free(struct task *task, uint64_t deadline_ns)
     if (task_is_started(task) && !atomic_load(&is_loop)) {
         if (write(task->wake_fd, &one, sizeof one) < 0)
             task->is_left = true;
-        while (!task->has_ended && pthread_cond_timedwait(&ended, &lock, &at) == 0)
+        while (!task->has_ended &&
+               pthread_cond_clockwait(&ended, &lock, CLOCK_MONOTONIC, &at) == 0)
             ;
         has_ended = task->has_ended;
     } else {

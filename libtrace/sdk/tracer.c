@@ -170,7 +170,7 @@ static uint64_t left_ms(uint64_t deadline_ns)
 
 int tl_tracer_provider_flush(struct tl_tracer_provider *provider, uint64_t timeout_ms)
 {
-    const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    const uint64_t deadline_ns = clock_after_ms(clock_mono_ns(), timeout_ms);
     int result = 0;
 
     for (size_t i = 0; provider && i < provider->processor_count; i++) {
@@ -185,7 +185,7 @@ int tl_tracer_provider_flush(struct tl_tracer_provider *provider, uint64_t timeo
 
 int tl_tracer_provider_shutdown(struct tl_tracer_provider *provider, uint64_t timeout_ms)
 {
-    const uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    const uint64_t deadline_ns = clock_after_ms(clock_mono_ns(), timeout_ms);
     int result = 0;
 
     if (!provider)
