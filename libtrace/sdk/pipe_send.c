@@ -107,6 +107,19 @@ static void hopeless_drop(struct pipe *pipe)
     }
 }
 
+// It takes no more now, or never again: the second must not keep the records for ever.
+static void begin_later(struct pipe *pipe, struct flight *flight, uint64_t now_ns)
+{
+    const uint64_t due_ns = now_ns + 50 * NS_PER_MS;
+
+    flight->due_ns = due_ns;
+    if (!is_hopeless(pipe, flight, due_ns))
+        return;
+    say(TL_ERROR, "%s: %zu records dropped: no request could be begun", pipe->exporter.type,
+        flight->request.records);
+    flight_end(pipe, flight, 0, false);
+}
+
 // An exporter that can have only one under way answers here.
 static void flight_send(struct pipe *pipe, struct flight *flight, uint64_t now_ns)
 {
@@ -120,7 +133,7 @@ static void flight_send(struct pipe *pipe, struct flight *flight, uint64_t now_n
         if (pipe->exporter.begin(pipe->exporter.self, &flight->request, flight) == 0)
             flight->state = FLIGHT_SENT;
         else
-            flight->due_ns = now_ns + 50 * NS_PER_MS;
+            begin_later(pipe, flight, now_ns);
         return;
     }
     pipe->exporter.send(pipe->exporter.self, &flight->request, &answer);
@@ -165,14 +178,23 @@ static uint64_t flights_due(const struct pipe *pipe)
     return due;
 }
 
-static bool flush_is_wanted(struct pipe *pipe)
+// True when somebody waits for a flush; up to which one.
+static bool flush_look(struct pipe *pipe, uint64_t *out_wanted)
 {
     bool is_wanted;
 
     pthread_mutex_lock(&pipe->lock);
+    *out_wanted = pipe->flush_wanted;
     is_wanted = pipe->flush_wanted > pipe->flush_done;
     pthread_mutex_unlock(&pipe->lock);
     return is_wanted;
+}
+
+static bool flush_is_wanted(struct pipe *pipe)
+{
+    uint64_t wanted;
+
+    return flush_look(pipe, &wanted);
 }
 
 // Everything that was there when the flush was asked for is gone.
@@ -319,17 +341,20 @@ uint64_t pipe_run(void *self, uint64_t now_ns, bool may_wait)
     bool is_flushing;
 
     atomic_store(&pipe->is_woken, false);
-    pthread_mutex_lock(&pipe->lock);
-    wanted = pipe->flush_wanted;
-    is_flushing = wanted > pipe->flush_done;
-    pthread_mutex_unlock(&pipe->lock);
+    is_flushing = flush_look(pipe, &wanted);
     pthread_mutex_lock(&pipe->run_lock);
-    if (is_flushing)
-        hopeless_drop(pipe);
     while (is_ours(pipe, now_ns, &due_ns)) {
-        const bool has_more = round_run(pipe, is_flushing, now_ns);
+        bool has_more;
+
+        // It may be asked for while an answer is slow, or while others go on recording.
+        is_flushing = flush_look(pipe, &wanted);
+        if (is_flushing)
+            hopeless_drop(pipe);
+        has_more = round_run(pipe, is_flushing, now_ns);
 
         now_ns = clock_mono_ns();
+        if (is_flushing && is_empty(pipe))
+            flush_end(pipe, wanted);
         if (has_more)
             continue;
         if (flights_in(pipe, FLIGHT_SENT) == 0 || !may_wait)
