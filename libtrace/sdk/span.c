@@ -48,8 +48,7 @@ __attribute__((no_sanitize("thread"))) static bool identity_read(const struct tl
                        generation_of(handle))
         return false;
     copy = *(const volatile struct tl_span_context *)&span->context;
-    atomic_signal_fence(memory_order_seq_cst);
-    atomic_thread_fence(memory_order_acquire);
+    SPAN_FENCE(memory_order_acquire);
     if ((uint16_t)(atomic_load_explicit(&span->tag, memory_order_relaxed) >> 8) !=
         generation_of(handle))
         return false;

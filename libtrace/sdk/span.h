@@ -94,6 +94,14 @@ static inline bool span_is_of_process(const struct span *span)
 // What span_lock does when another thread has the span.
 void span_lock_wait(struct span *span);
 
+// Generation and identity are one behind the other for both sides. gcc has no fence for its thread
+// sanitizer, which does not look at these reads.
+#ifdef __SANITIZE_THREAD__
+#define SPAN_FENCE(order) atomic_signal_fence(order)
+#else
+#define SPAN_FENCE(order) atomic_thread_fence(order)
+#endif
+
 static inline void span_lock(struct span *span)
 {
     if (__builtin_expect(atomic_exchange_explicit(&span->lock, 1, memory_order_acquire), 0))

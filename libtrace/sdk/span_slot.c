@@ -95,7 +95,7 @@ static void generation_next(struct span *span)
 
     atomic_store_explicit(&span->tag, span_tag((uint16_t)((tag >> 8) + 1), SPAN_FREE),
                           memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
+    SPAN_FENCE(memory_order_release);
 }
 
 struct span *span_take(void)
