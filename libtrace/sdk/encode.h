@@ -24,7 +24,8 @@ static inline bool value_is_valid(const struct tl_value *value)
 // An attribute that can be: a key, and a value that is not empty.
 static inline bool attribute_is_valid(const struct tl_attribute *attribute)
 {
-    return attribute->key_len - 1 < UINT32_MAX && attribute->key && value_is_valid(&attribute->value);
+    return attribute->key_len - 1 < UINT32_MAX && attribute->key &&
+           value_is_valid(&attribute->value);
 }
 
 // Room that attribute_put needs at most, quickly: never less than what is written.

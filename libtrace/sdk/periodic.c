@@ -85,7 +85,8 @@ static int request_send(struct periodic *periodic, const struct metric_request *
         periodic->exporter.send(periodic->exporter.self, &sent, &answer);
         wait_ms =
             answer.wait_ms ? answer.wait_ms : retry_wait_ms(&policy, attempt, thread_random());
-        if (answer.result != TL_RESULT_RETRY || clock_after_ms(clock_mono_ns(), wait_ms) >= until_ns)
+        if (answer.result != TL_RESULT_RETRY ||
+            clock_after_ms(clock_mono_ns(), wait_ms) >= until_ns)
             break;
         pause_ms(wait_ms);
     }

@@ -36,8 +36,9 @@ struct span *span_hold(struct tl_span *handle)
     return NULL;
 }
 
-// Copies the identity behind a handle, as long as its slot is not another span's. Another thread may
-// take the slot meanwhile: it changes the generation first, so a copy that it spoiled is not taken.
+// Copies the identity behind a handle, as long as its slot is not another span's. Another thread
+// may take the slot meanwhile: it changes the generation first, so a copy that it spoiled is not
+// taken.
 __attribute__((no_sanitize("thread"))) static bool identity_read(const struct tl_span *handle,
                                                                  struct tl_span_context *out)
 {

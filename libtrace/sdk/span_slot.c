@@ -147,8 +147,7 @@ void span_open(struct span *span, enum span_state state)
 {
     const uint32_t tag = atomic_load_explicit(&span->tag, memory_order_relaxed);
 
-    atomic_store_explicit(&span->tag, span_tag((uint16_t)(tag >> 8), state),
-                          memory_order_release);
+    atomic_store_explicit(&span->tag, span_tag((uint16_t)(tag >> 8), state), memory_order_release);
 }
 
 void span_give(struct span *span)

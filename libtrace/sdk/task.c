@@ -234,8 +234,7 @@ bool task_free(struct task *task, uint64_t deadline_ns)
     if (task_is_started(task) && !atomic_load(&is_loop)) {
         if (write(task->wake_fd, &one, sizeof one) < 0)
             task->is_left = true;
-        while (!task->has_ended &&
-               pthread_cond_clockwait(&ended, &lock, CLOCK_MONOTONIC, &at) == 0)
+        while (!task->has_ended && pthread_cond_clockwait(&ended, &lock, CLOCK_MONOTONIC, &at) == 0)
             ;
         has_ended = task->has_ended;
     } else {

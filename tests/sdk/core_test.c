@@ -276,8 +276,8 @@ static void a_flush_ends_while_others_go_on_recording(void **state)
     const struct tl_exporter_v1 exporter = {
         .size = sizeof exporter, .type = "none", .self = &sent, .send = done_send};
     const struct tl_span_processor processor = tl_span_processor_batch(&exporter, NULL);
-    const struct set set = set_of(NULL, (struct tl_tracer_provider_options){
-                                            .processors = &processor, .processor_count = 1});
+    const struct set set = set_of(
+        NULL, (struct tl_tracer_provider_options){.processors = &processor, .processor_count = 1});
     struct producer producers[2] = {{.set = &set}, {.set = &set}};
     const uint64_t before = tl_dropped(TL_TRACES);
 
@@ -369,8 +369,8 @@ static struct set slow_set(struct slow *slow)
         &exporter, &(struct tl_batch_options){
                        .delay_ms = 100000, .max_batch_records = 2, .max_queue_records = 100});
 
-    return set_of(NULL, (struct tl_tracer_provider_options){.processors = &processor,
-                                                            .processor_count = 1});
+    return set_of(
+        NULL, (struct tl_tracer_provider_options){.processors = &processor, .processor_count = 1});
 }
 
 static void *flush_one(void *self)
@@ -431,9 +431,12 @@ static void to_wait_for_ever_is_not_to_wait_at_all(void **state)
 
 static struct tl_span_context random_identity(void)
 {
-    return (struct tl_span_context){
-        .trace_id = {1, 2, 3}, .span_id = {4}, .flags = TL_FLAG_SAMPLED, .is_remote = true,
-        .trace_state = "a=b", .trace_state_len = 3};
+    return (struct tl_span_context){.trace_id = {1, 2, 3},
+                                    .span_id = {4},
+                                    .flags = TL_FLAG_SAMPLED,
+                                    .is_remote = true,
+                                    .trace_state = "a=b",
+                                    .trace_state_len = 3};
 }
 
 // The memory of the parent may be the very one the child gets.
@@ -477,8 +480,8 @@ static void a_handle_that_is_too_old_never_shows_another_span(void **state)
 {
     struct captured *captured = captured_new();
     const struct tl_sampler_functions functions = {.sample = look_at_old};
-    const struct set set = set_of(captured, (struct tl_tracer_provider_options){
-                                                .sampler = tl_sampler_custom(&functions)});
+    const struct set set = set_of(
+        captured, (struct tl_tracer_provider_options){.sampler = tl_sampler_custom(&functions)});
     struct tl_span *old = started(&set);
     const struct tl_span_context identity = tl_span_context(old);
     struct tl_span *span;
@@ -503,9 +506,11 @@ static void what_cannot_be_is_left_out(void **state)
     struct set set = simple_set();
     struct tl_span *span = started(&set);
     struct tl_attribute attribute = TL_STR("negative", "text");
-    const struct tl_value values[] = {
-        {TL_TYPE_BYTES, 5, {NULL}}, {TL_TYPE_STRINGS, 3, {NULL}}, {TL_TYPE_ARRAY, 3, {NULL}},
-        {TL_TYPE_MAP, 1, {NULL}},   {(enum tl_type)77, 3, {NULL}}};
+    const struct tl_value values[] = {{TL_TYPE_BYTES, 5, {NULL}},
+                                      {TL_TYPE_STRINGS, 3, {NULL}},
+                                      {TL_TYPE_ARRAY, 3, {NULL}},
+                                      {TL_TYPE_MAP, 1, {NULL}},
+                                      {(enum tl_type)77, 3, {NULL}}};
     const struct tl_attribute pairs[] = {{NULL, 7, {TL_TYPE_INT, 0, {NULL}}}};
     struct tl_link link = {.context = random_identity()};
     struct tl_stats before, after;
@@ -530,9 +535,9 @@ static void what_cannot_be_is_left_out(void **state)
     tl_span_end(span);
     assert_int_equal(set.captured->count, 2);
     assert_int_equal(set.captured->spans[1].span.attributes.count, 2);
-    assert_non_null(tl_tracer_get(set.provider, &(struct tl_scope){.name = "odd",
-                                                                   .attributes = pairs,
-                                                                   .attribute_count = 1}));
+    assert_non_null(tl_tracer_get(
+        set.provider,
+        &(struct tl_scope){.name = "odd", .attributes = pairs, .attribute_count = 1}));
     set_free(&set);
     tl_tracer_provider_free(
         tl_tracer_provider_new(&(struct tl_tracer_provider_options){.processor_count = 2}));
@@ -540,8 +545,8 @@ static void what_cannot_be_is_left_out(void **state)
 
 static void a_long_value_is_cut_however_long_it_is(void **state)
 {
-    struct set set = set_of(captured_new(), (struct tl_tracer_provider_options){
-                                                .limits.attribute_value_length = 10});
+    struct set set = set_of(
+        captured_new(), (struct tl_tracer_provider_options){.limits.attribute_value_length = 10});
     struct tl_span *span = started(&set);
     const size_t len = 1000000;
     char *text = malloc(len);
