@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "libtrace/base/descriptor.h"
 
 static int agent_socket = -1;
+static struct stat agent_file; // what the number stood for when we opened it
 static char socket_path[sizeof((struct sockaddr_un *)0)->sun_path];
 
 void hand_over_path_read(void)
@@ -71,10 +73,21 @@ bool hand_over_pass(const struct ring *ring)
     if (hand_over_is_held())
         return true;
     agent_socket = agent_connect();
-    if (agent_socket >= 0 && !ring_pass(agent_socket, ring))
+    if (agent_socket >= 0 && fstat(agent_socket, &agent_file) == 0 &&
+        !ring_pass(agent_socket, ring))
         hand_over_forget();
     errno = saved;
     return agent_socket >= 0;
+}
+
+// False when the program closed it, with every other that it does not know; the number may be one
+// of its own by now.
+static bool is_still_ours(void)
+{
+    struct stat status;
+
+    return fstat(agent_socket, &status) == 0 && status.st_ino == agent_file.st_ino &&
+           status.st_dev == agent_file.st_dev;
 }
 
 bool hand_over_is_held(void)
@@ -82,8 +95,9 @@ bool hand_over_is_held(void)
     const int saved = errno;
     char byte;
 
-    // Nothing is ever sent to us: only the end of file matters.
-    if (agent_socket >= 0 && recv(agent_socket, &byte, 1, MSG_DONTWAIT) == 0)
+    // Nothing is ever sent to us: only the end of file matters, and nothing is taken.
+    if (agent_socket >= 0 &&
+        (!is_still_ours() || recv(agent_socket, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0))
         hand_over_forget();
     errno = saved;
     return agent_socket >= 0;
@@ -91,7 +105,7 @@ bool hand_over_is_held(void)
 
 void hand_over_forget(void)
 {
-    if (agent_socket >= 0)
+    if (agent_socket >= 0 && is_still_ours())
         close(agent_socket);
     agent_socket = -1;
 }

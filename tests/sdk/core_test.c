@@ -8,11 +8,15 @@
 #include <poll.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "libtrace/base/clock.h"
+#include "libtrace/base/ring.h"
+#include "libtrace/sdk/hand_over.h"
 
 struct set {
     struct captured *captured;
@@ -568,6 +572,47 @@ static void a_long_value_is_cut_however_long_it_is(void **state)
     set_free(&set);
 }
 
+// A program may close every descriptor it does not know, and open its own under their numbers.
+static void a_descriptor_that_is_the_programs_by_now_is_left_alone(void **state)
+{
+    char folder[] = "/tmp/core-XXXXXX";
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct ring *ring = ring_new(1, 64 * 1024, -1);
+    const int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    int pair[2];
+    int expected;
+    char byte = 0;
+
+    (void)state;
+    assert_non_null(ring);
+    assert_non_null(mkdtemp(folder));
+    assert_true(snprintf(address.sun_path, sizeof address.sun_path, "%s/socket", folder) > 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listener, 8), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    setenv("THROUGHLINE_SOCKET", address.sun_path, 1);
+    hand_over_path_read();
+    expected = dup(listener);
+    close(expected);
+    assert_true(hand_over_pass(ring));
+    assert_true(hand_over_is_held());
+    assert_int_equal(dup2(pair[0], expected), expected);
+    assert_int_equal(write(pair[1], "x", 1), 1);
+    assert_false(hand_over_is_held());
+    assert_int_equal(recv(expected, &byte, 1, MSG_DONTWAIT), 1);
+    assert_int_equal(byte, 'x');
+    // And it is handed over again.
+    assert_true(hand_over_pass(ring));
+    hand_over_forget();
+    for (size_t i = 0; i < 2; i++)
+        close(pair[i]);
+    close(expected);
+    close(listener);
+    ring_free(ring);
+    unlink(address.sun_path);
+    rmdir(folder);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -584,6 +629,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_ended_span_that_stays_current_is_still_a_parent),
         cmocka_unit_test(a_handle_that_is_too_old_never_shows_another_span),
         cmocka_unit_test(what_cannot_be_is_left_out),
+        cmocka_unit_test(a_descriptor_that_is_the_programs_by_now_is_left_alone),
         cmocka_unit_test(a_long_value_is_cut_however_long_it_is),
     };
 
