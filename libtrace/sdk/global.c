@@ -107,8 +107,13 @@ struct tl_tracer *tracer_default(void)
     if (__builtin_expect(now == NULL, 0)) {
         static const struct tl_scope scope = {.name = "throughline"};
 
-        now = tl_tracer_get(NULL, &scope);
+        struct tl_tracer_provider *const provider = atomic_load(&tracers);
+
+        now = tl_tracer_get(provider, &scope);
         atomic_store(&tracer, now);
+        // Another provider was set meanwhile: the tracer of the former one must not stay.
+        if (atomic_load(&tracers) != provider)
+            atomic_store(&tracer, NULL);
     }
     return now;
 }
