@@ -29,6 +29,8 @@ struct ring *ring_new(unsigned subs, size_t sub_bytes, int event_fd)
     if (ring->fd >= 0)
         ring->event_fd = event_fd >= 0 ? fcntl(event_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
                                        : descriptor_keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    ring->file = descriptor_file_of(ring->fd);
+    ring->event_file = descriptor_file_of(ring->event_fd);
     ring->header = MAP_FAILED;
     if (ring->fd >= 0 && ring->event_fd >= 0 && ftruncate(ring->fd, (off_t)bytes) == 0 &&
         fcntl(ring->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
@@ -56,11 +58,16 @@ void ring_free(struct ring *ring)
         return;
     if (ring->header)
         munmap(ring->header, ring->map_bytes);
-    if (ring->fd >= 0)
+    if (descriptor_is(ring->fd, ring->file))
         close(ring->fd);
-    if (ring->event_fd >= 0)
+    if (descriptor_is(ring->event_fd, ring->event_file))
         close(ring->event_fd);
     free(ring);
+}
+
+bool ring_has_descriptors(const struct ring *ring)
+{
+    return descriptor_is(ring->fd, ring->file) && descriptor_is(ring->event_fd, ring->event_file);
 }
 
 int ring_fd(const struct ring *ring)
@@ -176,7 +183,8 @@ void ring_commit(struct ring *ring, const struct ring_slot *slot)
     if (atomic_exchange(&ring->header->is_reader_asleep, 0)) {
         const int saved = errno;
 
-        if (write(ring->event_fd, &one, sizeof one) < 0)
+        if (descriptor_is(ring->event_fd, ring->event_file) &&
+            write(ring->event_fd, &one, sizeof one) < 0)
             errno = saved;
     }
 }

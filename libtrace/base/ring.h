@@ -29,6 +29,8 @@ void ring_free(struct ring *ring);
 
 int ring_fd(const struct ring *ring);
 int ring_event_fd(const struct ring *ring); // the reader sleeps on it
+// False when the program closed them, as every descriptor that it does not know.
+bool ring_has_descriptors(const struct ring *ring);
 
 // Appends to the table and returns the entry's offset, or -ENOSPC. Under the caller's lock.
 int64_t ring_table_add(struct ring *ring, struct str bytes);

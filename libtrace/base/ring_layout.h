@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "libtrace/base/descriptor.h"
 #include "libtrace/base/ring.h"
 
 enum { HEADER_BYTES = 3 * 4096, HEAD_BYTES = 16, STEP = 16, RING_VERSION = 2 };
@@ -41,6 +42,8 @@ struct record_head {
 struct ring {
     int fd;
     int event_fd;
+    struct descriptor_file file; // what they stood for when they were opened
+    struct descriptor_file event_file;
     size_t map_bytes;
     struct header *header;
     uint8_t *table;

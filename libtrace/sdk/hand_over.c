@@ -7,14 +7,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "libtrace/base/descriptor.h"
 
 static int agent_socket = -1;
-static struct stat agent_file; // what the number stood for when we opened it
+static struct descriptor_file agent_file; // what the number stood for when we opened it
 static char socket_path[sizeof((struct sockaddr_un *)0)->sun_path];
 
 void hand_over_path_read(void)
@@ -72,9 +71,11 @@ bool hand_over_pass(const struct ring *ring)
 
     if (hand_over_is_held())
         return true;
+    if (!ring_has_descriptors(ring))
+        return false;
     agent_socket = agent_connect();
-    if (agent_socket >= 0 && fstat(agent_socket, &agent_file) == 0 &&
-        !ring_pass(agent_socket, ring))
+    agent_file = descriptor_file_of(agent_socket);
+    if (agent_socket >= 0 && !ring_pass(agent_socket, ring))
         hand_over_forget();
     errno = saved;
     return agent_socket >= 0;
@@ -84,10 +85,7 @@ bool hand_over_pass(const struct ring *ring)
 // of its own by now.
 static bool is_still_ours(void)
 {
-    struct stat status;
-
-    return fstat(agent_socket, &status) == 0 && status.st_ino == agent_file.st_ino &&
-           status.st_dev == agent_file.st_dev;
+    return descriptor_is(agent_socket, agent_file);
 }
 
 bool hand_over_is_held(void)

@@ -22,8 +22,10 @@
 
 struct task {
     struct task_plan plan;
-    int wake_fd;
+    _Atomic int wake_fd;
+    struct descriptor_file wake_file; // what it stood for when it was opened: any eventfd
     _Atomic bool is_started;
+    _Atomic bool has_thread;
     _Atomic bool is_ending;
     bool has_ended; // under the lock
     bool is_left;
@@ -55,11 +57,15 @@ static void after_fork_child(void)
     for (struct task *task = tasks; task; task = task->next) {
         const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-        if (fd >= 0) {
+        // Not over a descriptor of the program's.
+        if (fd >= 0 && descriptor_is(task->wake_fd, task->wake_file)) {
             dup3(fd, task->wake_fd, O_CLOEXEC);
             close(fd);
+        } else if (fd >= 0) {
+            atomic_store(&task->wake_fd, fd);
         }
         atomic_store(&task->is_started, false);
+        atomic_store(&task->has_thread, false);
     }
     if (loop_fd >= 0) {
         close(loop_fd);
@@ -73,6 +79,13 @@ static void after_fork_child(void)
 static void first_use(void)
 {
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+// The program closed it: another one. Its number is the program's.
+static void wake_renew(struct task *task)
+{
+    if (!descriptor_is(atomic_load(&task->wake_fd), task->wake_file))
+        atomic_store(&task->wake_fd, descriptor_keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
 }
 
 static void watch(int fd)
@@ -93,6 +106,7 @@ struct task *task_new(const struct task_plan *plan)
         task->plan = *plan;
         task->due_ns = UINT64_MAX;
         task->wake_fd = descriptor_keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+        task->wake_file = descriptor_file_of(task->wake_fd);
     }
     if (task && task->wake_fd < 0) {
         free(task);
@@ -135,6 +149,20 @@ static void sleep_until(const struct task *task, uint64_t due_ns)
     ppoll(fds, 1, &left, NULL);
 }
 
+// Without one, a wake is seen late: better than a thread that never sleeps.
+static void wake_check(struct task *task)
+{
+    const struct timespec moment = {0, 10 * (long)NS_PER_MS};
+
+    if (descriptor_is(atomic_load(&task->wake_fd), task->wake_file))
+        return;
+    pthread_mutex_lock(&lock);
+    wake_renew(task);
+    pthread_mutex_unlock(&lock);
+    if (atomic_load(&task->wake_fd) < 0)
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL);
+}
+
 static void *thread_run(void *self)
 {
     struct task *task = self;
@@ -143,6 +171,7 @@ static void *thread_run(void *self)
         sleep_until(task, atomic_load(&task->due_ns));
         if (atomic_load(&task->is_ending))
             break;
+        wake_check(task);
         wakes_take(task);
         // What asks for an earlier run meanwhile also wakes.
         atomic_store(&task->due_ns, UINT64_MAX);
@@ -166,6 +195,7 @@ static void thread_start(struct task *task)
     task->has_ended = false;
     if (pthread_create(&task->thread, NULL, thread_run, task) == 0) {
         pthread_setname_np(task->thread, task->plan.name);
+        atomic_store(&task->has_thread, true);
         atomic_store(&task->is_started, true);
     }
     pthread_sigmask(SIG_SETMASK, &former, NULL);
@@ -194,7 +224,8 @@ void task_start(struct task *task, uint64_t due_ns)
         pthread_mutex_unlock(&lock);
     }
     // A full counter is awake already.
-    if (write(task->wake_fd, &one, sizeof one) < 0)
+    if (descriptor_is(atomic_load(&task->wake_fd), task->wake_file) &&
+        write(task->wake_fd, &one, sizeof one) < 0)
         errno = saved;
     errno = saved;
 }
@@ -231,8 +262,9 @@ bool task_free(struct task *task, uint64_t deadline_ns)
     atomic_store(&task->is_ending, true);
     pthread_mutex_lock(&lock);
     unlist(task);
-    if (task_is_started(task) && !atomic_load(&is_loop)) {
-        if (write(task->wake_fd, &one, sizeof one) < 0)
+    if (atomic_load(&task->has_thread)) {
+        if (!descriptor_is(task->wake_fd, task->wake_file) ||
+            write(task->wake_fd, &one, sizeof one) < 0)
             task->is_left = true;
         while (!task->has_ended && pthread_cond_clockwait(&ended, &lock, CLOCK_MONOTONIC, &at) == 0)
             ;
@@ -241,14 +273,15 @@ bool task_free(struct task *task, uint64_t deadline_ns)
         task->is_left = has_ended = true;
     }
     pthread_mutex_unlock(&lock);
-    if (task_is_started(task) && !atomic_load(&is_loop)) {
+    if (atomic_load(&task->has_thread)) {
         if (!has_ended) {
             pthread_detach(task->thread);
             return false;
         }
         pthread_join(task->thread, NULL);
     }
-    close(task->wake_fd);
+    if (descriptor_is(task->wake_fd, task->wake_file))
+        close(task->wake_fd);
     free(task);
     return true;
 }
@@ -291,7 +324,8 @@ static struct task *due_take(uint64_t now_ns, uint64_t *out_next_ns)
     for (struct task *task = tasks; task && !due; task = task->next) {
         const uint64_t at = atomic_load(&task->due_ns);
 
-        if (!task_is_started(task))
+        // One that has a thread is that one's.
+        if (!task_is_started(task) || atomic_load(&task->has_thread))
             continue;
         if (at <= now_ns) {
             due = task;

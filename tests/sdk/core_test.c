@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -613,6 +614,51 @@ static void a_descriptor_that_is_the_programs_by_now_is_left_alone(void **state)
     rmdir(folder);
 }
 
+// In a process of its own. How many of its files are not as it made them; spans are sent all the
+// same.
+static int spoiled_files(void)
+{
+    struct set set = batch_set((struct tl_batch_options){.delay_ms = 100000});
+    char path[] = "/tmp/core-XXXXXX";
+    struct stat status;
+    int files[16];
+    int spoiled = 0;
+    pid_t child;
+
+    if (close_range(3, ~0u, 0) != 0)
+        return 100;
+    for (size_t i = 0; i < TL_COUNT(files); i++) {
+        memcpy(path + sizeof path - 7, "XXXXXX", 6);
+        files[i] = mkstemp(path);
+        unlink(path);
+    }
+    tl_span_end(started(&set));
+    if (tl_tracer_provider_flush(set.provider, 5000) != 0 || set.captured->count != 1)
+        return 101;
+    child = fork();
+    for (size_t i = 0; i < TL_COUNT(files); i++)
+        spoiled += fstat(files[i], &status) != 0 || !S_ISREG(status.st_mode) || status.st_size;
+    if (child == 0)
+        _exit(spoiled);
+    waitpid(child, &files[0], 0);
+    set_free(&set);
+    for (size_t i = 1; i < TL_COUNT(files); i++)
+        spoiled += fstat(files[i], &status) != 0;
+    return spoiled + WEXITSTATUS(files[0]);
+}
+
+static void a_file_of_the_programs_is_not_written_to(void **state)
+{
+    const pid_t child = fork();
+
+    (void)state;
+    if (child == 0) {
+        alarm(10);
+        _exit(spoiled_files());
+    }
+    child_ends_well(child);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -630,6 +676,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_handle_that_is_too_old_never_shows_another_span),
         cmocka_unit_test(what_cannot_be_is_left_out),
         cmocka_unit_test(a_descriptor_that_is_the_programs_by_now_is_left_alone),
+        cmocka_unit_test(a_file_of_the_programs_is_not_written_to),
         cmocka_unit_test(a_long_value_is_cut_however_long_it_is),
     };
 
