@@ -20,10 +20,10 @@ static void plain_make(void)
     plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
 }
 
-static double parsed(const char *text, char **out_end)
+double decimal_parse(const char *text)
 {
     pthread_once(&plain_once, plain_make);
-    return plain ? strtod_l(text, out_end, plain) : strtod(text, out_end);
+    return plain ? strtod_l(text, NULL, plain) : strtod(text, NULL);
 }
 
 void decimal_write(char out_text[static DECIMAL_TEXT_MAX], double value)
@@ -39,7 +39,7 @@ void decimal_write(char out_text[static DECIMAL_TEXT_MAX], double value)
 
         if (len < 0 || len >= DECIMAL_TEXT_MAX)
             out_text[0] = '\0';
-        if (!isfinite(value) || parsed(out_text, NULL) == value)
+        if (!isfinite(value) || decimal_parse(out_text) == value)
             break;
     }
     if (former)
@@ -93,7 +93,7 @@ bool decimal_read(struct str text, double *out_value)
         return false;
     memcpy(written, text.at, text.len);
     written[text.len] = '\0';
-    value = parsed(written, NULL);
+    value = decimal_parse(written);
     errno = saved;
     if (!isfinite(value))
         return false;

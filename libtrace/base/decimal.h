@@ -13,3 +13,6 @@ void decimal_write(char out_text[static DECIMAL_TEXT_MAX], double value);
 // A whole decimal number, with or without point and exponent; no hexadecimal, no blanks, no words.
 // What is too large for a double fails. On failure out_value is untouched.
 bool decimal_read(struct str text, double *out_value);
+
+// strtod(3) of a whole text, whatever the program's locale is.
+double decimal_parse(const char *text);

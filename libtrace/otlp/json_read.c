@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "libtrace/base/decimal.h"
 #include "libtrace/base/hex.h"
 #include "libtrace/otlp/json_token.h"
 #include "libtrace/otlp/varint.h"
@@ -80,14 +81,14 @@ static bool id_field(struct bytes *out, uint32_t number, struct str text)
     return true;
 }
 
-// strtod for a text that JSON calls a number.
+// For a text that JSON calls a number.
 static double double_of_text(struct str text)
 {
     char terminated[NUMBER_MAX + 1];
 
     memcpy(terminated, text.at, text.len);
     terminated[text.len] = '\0';
-    return strtod(terminated, NULL);
+    return decimal_parse(terminated);
 }
 
 struct integer {

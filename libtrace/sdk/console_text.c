@@ -30,14 +30,18 @@ void console_time_write(struct bytes *out, uint64_t unix_ns)
 
 void console_duration_write(struct bytes *out, uint64_t ns)
 {
-    if (ns >= NS_PER_SECOND)
-        bytes_format(out, "%.6gs", (double)ns / 1e9);
-    else if (ns >= NS_PER_MS)
-        bytes_format(out, "%.6gms", (double)ns / 1e6);
-    else if (ns >= 1000)
-        bytes_format(out, "%.6gus", (double)ns / 1e3);
-    else
+    if (ns >= NS_PER_SECOND) {
+        json_number_write(out, (double)ns / 1e9, 6);
+        bytes_add_str(out, STR("s"));
+    } else if (ns >= NS_PER_MS) {
+        json_number_write(out, (double)ns / 1e6, 6);
+        bytes_add_str(out, STR("ms"));
+    } else if (ns >= 1000) {
+        json_number_write(out, (double)ns / 1e3, 6);
+        bytes_add_str(out, STR("us"));
+    } else {
         bytes_format(out, "%uns", (unsigned)ns);
+    }
 }
 
 static void hex_append(struct bytes *out, struct str raw)

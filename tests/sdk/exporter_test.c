@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
+#include <locale.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -215,6 +217,48 @@ static void a_console_gets_a_line_for_each_record(void **state)
     unlink(path);
 }
 
+// A locale whose decimal point is a comma; false where the host has no sources of locales.
+static bool comma_begin(const char *folder)
+{
+    char path[128];
+    int status = -1;
+    pid_t child;
+
+    if (snprintf(path, sizeof path, "%s/comma", folder) >= (int)sizeof path)
+        return false;
+    child = fork();
+    if (child == 0) {
+        execlp("localedef", "localedef", "-i", "de_DE", "-f", "UTF-8", path, (char *)NULL);
+        _exit(1);
+    }
+    waitpid(child, &status, 0);
+    setenv("LOCPATH", folder, 1);
+    return status == 0 && setlocale(LC_ALL, "comma");
+}
+
+static int entry_remove(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+    (void)status, (void)kind, (void)place;
+    return remove(path);
+}
+
+static void the_programs_locale_changes_no_number(void **state)
+{
+    char folder[] = "/tmp/throughline-locale-XXXXXX";
+    bool has_comma;
+
+    assert_non_null(mkdtemp(folder));
+    has_comma = comma_begin(folder);
+    nftw(folder, entry_remove, 8, FTW_DEPTH | FTW_PHYS);
+    if (!has_comma) {
+        print_message("no localedef, or no sources of locales\n");
+        skip();
+    }
+    a_console_gets_a_line_for_each_record(state);
+    a_file_gets_a_line_of_json_for_each_request(state);
+    setlocale(LC_ALL, "C");
+}
+
 static void what_is_malformed_is_refused(void **state)
 {
     struct tl_memory_exporter *memory = tl_memory_exporter_new();
@@ -402,6 +446,7 @@ int main(void)
         cmocka_unit_test(a_file_gets_a_line_of_json_for_each_request),
         cmocka_unit_test(a_file_that_cannot_be_opened_has_a_reason),
         cmocka_unit_test(a_console_gets_a_line_for_each_record),
+        cmocka_unit_test(the_programs_locale_changes_no_number),
         cmocka_unit_test(what_is_malformed_is_refused),
         cmocka_unit_test(a_slow_reader_gets_all_of_it),
         cmocka_unit_test(a_full_pipe_costs_no_more_than_the_deadline),
