@@ -64,7 +64,7 @@ static int file_read(const char *path, struct bytes *out, struct why *why)
     int failed = 0;
 
     if (fd < 0)
-        return why_fail(why, -errno, "%s: cannot be opened (%d)", path, errno);
+        return why_fail(why, -errno, "%s: cannot be opened: %s", path, strerrordesc_np(errno));
     if (fstat(fd, &status) != 0 || S_ISDIR(status.st_mode) || fcntl(fd, F_SETFL, 0) != 0)
         failed = why_fail(why, -EISDIR, "%s: is not a file", path);
     while (!failed && got > 0) {

@@ -268,7 +268,7 @@ static void batch_read(const struct variable_source *source, const char *prefix,
     if (values[3] > values[2]) {
         // The default of 512 follows a smaller queue without a word.
         if (values[3] != 512)
-            variable_refuse(name, STR("a batch"), "is larger than its queue");
+            variable_refuse(name, variable_text(source, name), "is more than the queue holds");
         values[3] = values[2];
     }
     *out = (struct tl_batch_options){.delay_ms = values[0],

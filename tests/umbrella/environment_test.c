@@ -307,6 +307,7 @@ static void batches_read_their_four_numbers(void **state)
     READ(&v, "OTEL_BSP_SCHEDULE_DELAY=1.5", "OTEL_BSP_MAX_QUEUE_SIZE=0",
          "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=9999");
     assert_int_equal(refused, 3);
+    assert_non_null(strstr(told, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '9999' is more than"));
     assert_int_equal(v.span_batch.delay_ms, 5000);
     assert_int_equal(v.span_batch.max_queue_records, 2048);
     assert_int_equal(v.span_batch.max_batch_records, 2048);
