@@ -49,8 +49,7 @@ static bool get_header(void *carrier, const char *key, size_t key_len, size_t in
 
 static void client(struct headers *out_headers)
 {
-    const struct tl_baggage_entry customer = {
-        .name = "customer", .name_len = 8, .value = "gold card", .value_len = 9};
+    const struct tl_baggage_entry customer = tl_baggage_entry_of("customer", "gold card");
     struct tl_span *span = tl_span_start("ask", TL_CLIENT, NULL);
     struct tl_context *with_span = tl_context_with_span(NULL, span);
     struct tl_context *context = tl_context_with_baggage(with_span, &customer);

@@ -230,4 +230,5 @@ void tl_stats_read(struct tl_stats *out_stats)
     out_stats->invalid_instruments = stats_get(&sdk_stats, SDK_invalid_instruments);
     out_stats->invalid_settings = stats_get(&sdk_stats, SDK_invalid_settings);
     out_stats->schema_conflicts = stats_get(&sdk_stats, SDK_schema_conflicts);
+    out_stats->baggage_dropped = stats_get(&sdk_stats, SDK_baggage_dropped);
 }

@@ -60,7 +60,7 @@ TL_API bool tl_context_detach(struct tl_context_token token);
 // Baggage (specification 1.60, "Baggage"): name and value pairs that go with the request. At most
 // 180 entries and 8192 bytes together; what does not fit is left out whole and counted.
 struct tl_baggage_entry {
-    const char *name; // not empty; only a token of RFC 9110 leaves the process
+    const char *name; // its length is given and not 0; only a token of RFC 9110 leaves the process
     size_t name_len;
     const char *value; // UTF-8, as it is meant: encoding is done on the way out
     size_t value_len;
@@ -68,7 +68,22 @@ struct tl_baggage_entry {
     size_t metadata_len;
 };
 
-// Sets one, replaces one of that name. What cannot be is counted, and the result is a reference to
+// An entry of two texts that end with a NUL and stay until the call it is given to.
+static inline struct tl_baggage_entry tl_baggage_entry_of(const char *name, const char *value)
+{
+    struct tl_baggage_entry entry;
+
+    entry.name = name;
+    entry.name_len = name ? strlen(name) : 0;
+    entry.value = value;
+    entry.value_len = value ? strlen(value) : 0;
+    entry.metadata = NULL;
+    entry.metadata_len = 0;
+    return entry;
+}
+
+// Sets one, replaces one of that name. What cannot be is counted (tl_stats.baggage_dropped), and
+// the result is a reference to
 // the context given.
 TL_API struct tl_context *tl_context_with_baggage(struct tl_context *context,
                                                   const struct tl_baggage_entry *entry);

@@ -428,13 +428,14 @@ struct tl_stats {
     uint64_t dropped_queue_full[3];
     uint64_t dropped_no_memory[3];
     uint64_t dropped_export[3];   // refused, or given up
-    uint64_t exported[3];         // taken by an exporter, or put into the agent's ring
+    uint64_t exported[3];         // taken by an exporter; what the agent took, it counts itself
     uint64_t misuses;             // ended spans used, tokens out of order, NULs where text was due
     uint64_t invalid_text;        // bytes replaced that were not UTF-8
     uint64_t invalid_values;      // measurements and attributes that cannot be
     uint64_t invalid_instruments; // names outside the syntax, conflicting registrations
     uint64_t invalid_settings;    // of the environment or a file
     uint64_t schema_conflicts;
+    uint64_t baggage_dropped; // entries that are malformed, have no name or find no room
 };
 TL_API void tl_stats_read(struct tl_stats *out_stats);
 
