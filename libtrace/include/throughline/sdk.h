@@ -448,9 +448,10 @@ TL_API void tl_log_hook_set(tl_log_hook *hook, void *self);
 // NULL switches them off. The global one unless OTEL_* says otherwise.
 TL_API void tl_self_observe(struct tl_meter_provider *provider);
 
-// ---- Without a thread of ours. Called before anything else: no thread is started, and the
-// program's loop polls tl_loop_fd for reading and calls tl_loop_run when it is readable, and at the
-// latest after the milliseconds that the last call returned. tl_loop_run does not wait.
+// ---- Without a thread of ours. Called before anything else: no thread is started (but gRPC's and
+// the Prometheus page's own), and the program's loop polls tl_loop_fd for reading and calls
+// tl_loop_run when it is readable, and at the latest after the milliseconds that the last call
+// returned. tl_loop_run does not wait. tl_loop_begin: 0 or -errno; tl_loop_fd: -1 before it.
 TL_API int tl_loop_begin(void);
 TL_API int tl_loop_fd(void);
 TL_API uint64_t tl_loop_run(void);
