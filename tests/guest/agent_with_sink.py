@@ -96,10 +96,18 @@ service: {{pipelines: {{traces: {{receivers: [ring], exporters: [otlp_http]}}}}}
     def signal(self, number):
         self.process.send_signal(number)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failed):
+        # Whatever went wrong, no agent stays behind.
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(60) == 0, open(self.log.name, encoding="utf-8").read()
-        shutil.rmtree(self.folder)
 
 
 class Shown:

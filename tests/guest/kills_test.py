@@ -36,9 +36,7 @@ def kill_one(agent, number):
     return shown, way
 
 
-def main():
-    sink = Sink()
-    agent = Agent(PROGRAM, sink)
+def services_die(agent, sink):
     ended, dropped, ways = {}, 0, {}
     for number in range(KILLS):
         shown, way = kill_one(agent, number)
@@ -67,6 +65,12 @@ def main():
     assert not failed, failed
     assert dropped == 0 and sink.twice == 0 and sink.mixed == 0
     assert 0 <= more <= ways.get("wait", 0)
+
+
+def main():
+    sink = Sink()
+    with Agent(PROGRAM, sink) as agent:
+        services_die(agent, sink)
 
 
 main()

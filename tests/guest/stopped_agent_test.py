@@ -39,9 +39,7 @@ def calls_without_reader(agent):
     return int(found.group(1)), int(found.group(2))
 
 
-def main():
-    sink = Sink(keeps_ids=False)
-    agent = Agent(PROGRAM, sink)
+def agent_stops(agent, sink):
     shown = Shown(agent.folder, "shown")
     total = 2 + 2 * SECONDS + SECONDS
     environment = dict(agent.environment, ASAN_OPTIONS="detect_leaks=0")
@@ -70,6 +68,12 @@ def main():
     print(f"system_calls\t{calls} in {spans} spans, agent stopped")
     assert stopped >= RATIO_MIN * running
     assert calls * 1000 <= spans, calls
+
+
+def main():
+    sink = Sink(keeps_ids=False)
+    with Agent(PROGRAM, sink) as agent:
+        agent_stops(agent, sink)
 
 
 main()
