@@ -27,14 +27,20 @@ static unsigned numbers;
 static void before_fork(void)
 {
     pthread_mutex_lock(&list_lock);
-    for (struct pipe *pipe = pipes; pipe; pipe = pipe->next)
+    for (struct pipe *pipe = pipes; pipe; pipe = pipe->next) {
         pthread_mutex_lock(&pipe->lock);
+        // Whoever sends may be in the middle of it, for as long as an exporter takes.
+        pipe->is_quiet = pthread_mutex_trylock(&pipe->run_lock) == 0;
+    }
 }
 
 static void after_fork_parent(void)
 {
-    for (struct pipe *pipe = pipes; pipe; pipe = pipe->next)
+    for (struct pipe *pipe = pipes; pipe; pipe = pipe->next) {
+        if (pipe->is_quiet)
+            pthread_mutex_unlock(&pipe->run_lock);
         pthread_mutex_unlock(&pipe->lock);
+    }
     pthread_mutex_unlock(&list_lock);
 }
 
@@ -44,11 +50,20 @@ static void child_forget(struct pipe *pipe)
 {
     struct ring *ring = atomic_exchange(&pipe->ring, NULL);
 
-    ring_reader_free(pipe->reader);
+    // A sender that was interrupted may have given memory back that still stands here.
+    if (pipe->is_quiet)
+        ring_reader_free(pipe->reader);
     pipe->reader = NULL;
     ring_free(ring);
-    for (size_t i = 0; i < FLIGHTS; i++)
-        pipe->flights[i].state = FLIGHT_FREE;
+    for (size_t i = 0; i < FLIGHTS; i++) {
+        struct flight *flight = &pipe->flights[i];
+
+        // So may what was grown, and an exporter may still read what is on its way.
+        if (!pipe->is_quiet || flight->state == FLIGHT_SENT)
+            flight->body = (struct bytes){.limit = REQUEST_BYTES_MAX};
+        flight->state = FLIGHT_FREE;
+    }
+    atomic_store(&pipe->is_woken, false);
     atomic_store(&pipe->is_armed, false);
     atomic_store(&pipe->queued, 0);
     atomic_store(&pipe->in_flight, 0);

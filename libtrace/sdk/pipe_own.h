@@ -77,6 +77,7 @@ struct pipe {
     pthread_cond_t flushed;
     struct task *task;
 
+    bool is_quiet;            // during a fork: nobody sends
     pthread_mutex_t run_lock; // the fields below: whoever sends
     struct ring_reader *reader;
     unsigned idle_rounds; // in which nothing had come
