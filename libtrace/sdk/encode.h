@@ -11,21 +11,28 @@
 
 enum { ENCODE_UNLIMITED = -1, ENCODE_NESTING_MAX = 16 };
 
-// A value of a known type; a pointer where it says that something is. More than 4 GiB of it is a
-// negative length, and sizes are added up without a look at overflow.
-static inline bool value_is_valid(const struct tl_value *value)
+// A value of a known type; a pointer where it says that something is.
+static inline bool value_is_there(const struct tl_value *value)
 {
     return value->type > TL_TYPE_EMPTY && value->type <= TL_TYPE_MAP &&
-           value->count <= UINT32_MAX &&
            (value->count == 0 || value->as.string || value->type == TL_TYPE_BOOL ||
             value->type == TL_TYPE_INT || value->type == TL_TYPE_DOUBLE);
 }
 
-// An attribute that can be: a key, and a value that is not empty.
+// And no negative length, which is one above 4 GiB: sizes are added up without a look at overflow.
+static inline bool value_is_valid(const struct tl_value *value)
+{
+    return value->count <= UINT32_MAX && value_is_there(value);
+}
+
+// An attribute that can be: a key, and a value that is not empty. Both lengths in one look: every
+// attribute passes here.
 static inline bool attribute_is_valid(const struct tl_attribute *attribute)
 {
-    return attribute->key_len - 1 < UINT32_MAX && attribute->key &&
-           value_is_valid(&attribute->value);
+    const struct tl_value *value = &attribute->value;
+
+    return attribute->key_len != 0 && attribute->key &&
+           (attribute->key_len | value->count) >> 32 == 0 && value_is_there(value);
 }
 
 // Room that attribute_put needs at most, quickly: never less than what is written.
