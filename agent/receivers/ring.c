@@ -172,6 +172,15 @@ static bool pending_push(struct ring_receiver *self, struct guest *guest)
     return true;
 }
 
+static size_t signal_count(const struct turn *turn, enum signal signal)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < turn->count; i++)
+        count += turn->records[i].mark.signal == signal;
+    return count;
+}
+
 // One signal's records as a batch; NULL: there are none, or none that can be used.
 static struct batch *signal_batch(struct turn *turn, enum signal signal)
 {
@@ -181,7 +190,7 @@ static struct batch *signal_batch(struct turn *turn, enum signal signal)
     signal_write(turn, signal, &wire);
     // The program may be hostile: its bytes are checked as those from a network.
     if (wire.is_failed || otlp_check(signal, bytes_str(&wire), &records, NULL) != 0) {
-        stats_add(&agent_stats, AGENT_ring_malformed, turn->count);
+        stats_add(&agent_stats, AGENT_ring_malformed, signal_count(turn, signal));
         records = 0;
     }
     if (records == 0) {

@@ -42,6 +42,9 @@ static void first_use(void)
 
 static void lock_take(void)
 {
+    // Threads' blocks have a lock that is taken under this one: at a fork, too, when its handlers
+    // were there first.
+    thread_get();
     pthread_once(&once, first_use);
     pthread_mutex_lock(&lock);
 }
