@@ -41,6 +41,15 @@ static void first_use(void)
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
 
+static inline void breathe(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 void span_lock_wait(struct span *span)
 {
     unsigned tries = 0;
@@ -50,7 +59,7 @@ void span_lock_wait(struct span *span)
         if (++tries % 64 == 0)
             sched_yield();
         while (atomic_load_explicit(&span->lock, memory_order_relaxed) && ++tries % 64)
-            __builtin_ia32_pause();
+            breathe();
     } while (atomic_exchange_explicit(&span->lock, 1, memory_order_acquire));
 }
 
