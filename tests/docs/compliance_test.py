@@ -3,10 +3,9 @@
 """docs/reference/spec-compliance.tsv: each row of OpenTelemetry's compliance matrix and the test that shows it.
 
 check BUILD: the rows are whole, each test named exists, and it ran and passed: as the log of this very ctest run says, else
-it is run now. merge: takes the rows of docs/reference/spec-compliance.d/*.tsv in and prints what is still missing.
+it is run now. missing: prints which rows no test shows yet.
 A test is the name CTest knows, or PROGRAM:FUNCTION for one function of a cmocka program; several are set apart by blanks."""
 import collections
-import glob
 import json
 import os
 import re
@@ -52,28 +51,13 @@ def table_problems(rows):
     return problems
 
 
-def merge():
+def missing():
     rows = read_rows(TABLE)
-    by_id = {row[0]: row for row in rows[1:]}
-    problems = []
-    for path in sorted(glob.glob(os.path.join(TREE, "docs/reference/spec-compliance.d/*.tsv"))):
-        for new in read_rows(path):
-            if new[0] == HEAD[0]:
-                continue
-            row = by_id.get(new[0])
-            if not row or len(new) != len(HEAD) or new[2] != "+":
-                problems.append(f"{os.path.basename(path)}: not taken: {' | '.join(new)}")
-                continue
-            tests = [] if row[3] == "-" else row[3].split()
-            tests += [test for test in new[3].split() if test not in tests]
-            row[2:] = ["+", " ".join(tests)] if tests else ["-", "-"]
-    with open(TABLE, "w", encoding="utf-8") as file:
-        file.writelines("\t".join(row) + "\n" for row in rows)
     for section, (title, _) in SECTIONS.items():
         own = [row for row in rows[1:] if row[0].startswith(section)]
-        missing = [row[0] for row in own if row[2] != "+"]
-        print(f"{title}: {len(own) - len(missing)} of {len(own)}" + (", missing " + " ".join(missing) if missing else ""))
-    problems += table_problems(rows)
+        absent = [row[0] for row in own if row[2] != "+"]
+        print(f"{title}: {len(own) - len(absent)} of {len(own)}" + (", missing " + " ".join(absent) if absent else ""))
+    problems = table_problems(rows)
     print("\n".join(problems))
     return 1 if problems else 0
 
@@ -171,4 +155,4 @@ def check(build):
     return 1 if problems else 0
 
 
-sys.exit(merge() if sys.argv[1] == "merge" else check(sys.argv[2]))
+sys.exit(missing() if sys.argv[1] == "missing" else check(sys.argv[2]))
