@@ -425,9 +425,15 @@ static int descriptorless_child(void)
 static void no_descriptors_are_told_and_survived(void **state)
 {
     int status = 0;
-    const pid_t child = fork();
+    pid_t child;
 
     (void)state;
+#ifdef __SANITIZE_THREAD__
+    // It takes a lock that the child of a fork makes anew for one that is still held.
+    print_message("not with ThreadSanitizer\n");
+    skip();
+#endif
+    child = fork();
     if (child == 0)
         _exit(descriptorless_child());
     assert_int_equal(waitpid(child, &status, 0), child);
