@@ -84,7 +84,7 @@ static bool goes_on(const struct turn *turn, size_t index, const struct ring_mar
            turn->records[index].mark.signal == mark->signal;
 }
 
-// A scope's entry begins with the offset of its resource's (libtrace/sdk/pipe.c).
+// A scope's entry begins with the offset of its resource's (libtrace/sdk/export/pipe.c).
 static bool entry_read(struct ring_reader *reader, uint32_t entry, struct bytes *resource,
                        struct bytes *scope)
 {

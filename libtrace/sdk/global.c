@@ -10,10 +10,10 @@
 #include <stdlib.h>
 
 #include "libtrace/base/clock.h"
-#include "libtrace/sdk/logger.h"
-#include "libtrace/sdk/pipe.h"
+#include "libtrace/sdk/export/pipe.h"
+#include "libtrace/sdk/logs/logger.h"
 #include "libtrace/sdk/stats.h"
-#include "libtrace/sdk/tracer.h"
+#include "libtrace/sdk/trace/tracer.h"
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static _Atomic bool is_made;

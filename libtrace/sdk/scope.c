@@ -7,7 +7,7 @@
 
 #include "libtrace/otlp/varint.h"
 #include "libtrace/sdk/encode.h"
-#include "libtrace/sdk/resource.h"
+#include "libtrace/sdk/resource/resource.h"
 
 enum { SCOPE_BYTES_MAX = 32 * 1024 };
 

@@ -10,7 +10,7 @@
 
 #include <throughline/context.h>
 
-#include "libtrace/sdk/thread_context.h"
+#include "libtrace/sdk/context/thread_context.h"
 #include "libtrace/sdk/tick.h"
 
 // otel.sdk.span.started by where the parent is and what the sampler said: origin * 3 + decision.

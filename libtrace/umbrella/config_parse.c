@@ -11,7 +11,7 @@
 
 #include "libtrace/base/bytes.h"
 #include "libtrace/sdk/config_node.h"
-#include "libtrace/sdk/module.h"
+#include "libtrace/sdk/export/module.h"
 #include "libtrace/sdk/stats.h"
 #include "libtrace/umbrella/config_schema.h"
 

@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-#include "libtrace/sdk/detect.h"
+#include "libtrace/sdk/resource/detect.h"
 #include "libtrace/umbrella/config_create.h"
 
 // Takes both references; NULL without memory.

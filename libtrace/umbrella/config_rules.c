@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "libtrace/base/decimal.h"
-#include "libtrace/sdk/composable.h"
+#include "libtrace/sdk/trace/composable.h"
 #include "libtrace/umbrella/config_create.h"
 
 // Lists of texts in the rule's arena end with NULL.

@@ -4,7 +4,7 @@
 #include <throughline/throughline.h>
 
 #include "libtrace/sdk/global.h"
-#include "libtrace/sdk/version.h"
+#include "libtrace/sdk/resource/version.h"
 #include "libtrace/umbrella/environment.h"
 
 const char *tl_version(void)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one symbol of a module that is loaded (libtrace/sdk/module.h). Compiled once for each, with
-// the name of its own function: archives of several modules go into one program.
+// The one symbol of a module that is loaded (libtrace/sdk/export/module.h). Compiled once for each,
+// with the name of its own function: archives of several modules go into one program.
 
 #include <throughline/exporter.h>
 

@@ -7,10 +7,10 @@
 
 #include <throughline/config.h>
 
+#include "libtrace/sdk/context/propagate.h"
 #include "libtrace/sdk/global.h"
-#include "libtrace/sdk/process_context.h"
-#include "libtrace/sdk/propagate.h"
-#include "libtrace/sdk/resource.h"
+#include "libtrace/sdk/resource/process_context.h"
+#include "libtrace/sdk/resource/resource.h"
 #include "libtrace/sdk/say.h"
 #include "libtrace/sdk/stats.h"
 

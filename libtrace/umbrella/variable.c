@@ -3,7 +3,7 @@
 
 #include "libtrace/umbrella/variable.h"
 
-#include "libtrace/sdk/context.h"
+#include "libtrace/sdk/context/context.h"
 #include "libtrace/sdk/say.h"
 #include "libtrace/sdk/stats.h"
 

@@ -11,7 +11,7 @@
 
 #include "libtrace/base/clock.h"
 #include "libtrace/base/ring.h"
-#include "libtrace/sdk/pipe_own.h"
+#include "libtrace/sdk/export/pipe_own.h"
 #include "tests/bench/ring_floor.h"
 
 enum { ROUNDS = 400, SPANS = 1000 };

@@ -17,7 +17,7 @@
 
 #include "libtrace/base/clock.h"
 #include "libtrace/base/ring.h"
-#include "libtrace/sdk/hand_over.h"
+#include "libtrace/sdk/export/hand_over.h"
 
 struct set {
     struct captured *captured;

@@ -15,7 +15,7 @@
 
 #include "libtrace/base/clock.h"
 #include "libtrace/otlp/json.h"
-#include "libtrace/sdk/module.h"
+#include "libtrace/sdk/export/module.h"
 
 static const char traces_json[] =
     "{\"resourceSpans\":[{\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":{"

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "libtrace/sdk/detect.h"
+#include "libtrace/sdk/resource/detect.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

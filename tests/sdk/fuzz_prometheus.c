@@ -5,8 +5,8 @@
 
 #include "libtrace/otlp/index.h"
 #include "libtrace/otlp/varint.h"
-#include "libtrace/sdk/metric_write.h"
-#include "libtrace/sdk/prometheus.h"
+#include "libtrace/sdk/metrics/metric_write.h"
+#include "libtrace/sdk/metrics/prometheus.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

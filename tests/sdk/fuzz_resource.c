@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "libtrace/otlp/span.h"
-#include "libtrace/sdk/detect.h"
+#include "libtrace/sdk/resource/detect.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "libtrace/sdk/strategy.h"
+#include "libtrace/sdk/trace/strategy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -8,7 +8,7 @@
 #include <throughline/sdk.h>
 
 #include "libtrace/base/clock.h"
-#include "libtrace/sdk/log_record.h"
+#include "libtrace/sdk/logs/log_record.h"
 #include "libtrace/sdk/stats.h"
 
 static struct tl_memory_exporter *memory;

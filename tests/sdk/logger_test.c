@@ -10,7 +10,7 @@
 #include <throughline/sdk.h>
 #include <unistd.h>
 
-#include "libtrace/sdk/logger.h"
+#include "libtrace/sdk/logs/logger.h"
 
 static struct tl_memory_exporter *memory;
 

@@ -6,7 +6,7 @@
 #include <float.h>
 #include <math.h>
 
-#include "libtrace/sdk/exponential.h"
+#include "libtrace/sdk/metrics/exponential.h"
 #include "tests/sdk/metrics_text.h"
 
 static void a_boundary_belongs_to_the_bucket_below_it(void **state)

@@ -6,7 +6,7 @@
 #include <poll.h>
 
 #include "libtrace/base/clock.h"
-#include "libtrace/sdk/pipe_own.h"
+#include "libtrace/sdk/export/pipe_own.h"
 #include "tests/sdk/metrics_text.h"
 
 static struct {

@@ -3,7 +3,7 @@
 
 #include "tests/support/check.h"
 
-#include "libtrace/sdk/observe.h"
+#include "libtrace/sdk/metrics/observe.h"
 #include "tests/sdk/metrics_text.h"
 
 // Exporters that take everything.

@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "libtrace/sdk/pipe.h"
+#include "libtrace/sdk/export/pipe.h"
 
 struct set {
     struct captured *captured;

@@ -16,8 +16,8 @@
 #include "libtrace/base/reader.h"
 #include "libtrace/otlp/span.h"
 #include "libtrace/otlp/varint.h"
-#include "libtrace/sdk/process_context.h"
-#include "libtrace/sdk/thread_context.h"
+#include "libtrace/sdk/context/thread_context.h"
+#include "libtrace/sdk/resource/process_context.h"
 
 extern _Thread_local struct thread_record *otel_thread_ctx_v1;
 

@@ -3,7 +3,7 @@
 
 #include "tests/support/check.h"
 
-#include "libtrace/sdk/prometheus_name.h"
+#include "libtrace/sdk/metrics/prometheus_name.h"
 #include "tests/sdk/metrics_text.h"
 
 static char *text_by(struct tl_metric_reader *reader, const struct tl_prometheus_options *options,

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "libtrace/otlp/span.h"
-#include "libtrace/sdk/detect.h"
+#include "libtrace/sdk/resource/detect.h"
 #include "libtrace/sdk/stats.h"
 #include "tests/sdk/resources.h"
 

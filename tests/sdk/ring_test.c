@@ -18,7 +18,7 @@
 #include "libtrace/base/ring.h"
 #include "libtrace/otlp/index.h"
 #include "libtrace/otlp/span.h"
-#include "libtrace/sdk/pipe_own.h"
+#include "libtrace/sdk/export/pipe_own.h"
 
 static struct ring_reader *reader_of_ring(const struct ring *ring)
 {

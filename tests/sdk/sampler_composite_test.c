@@ -3,7 +3,7 @@
 
 #include "tests/support/check.h"
 
-#include "libtrace/sdk/sampler.h"
+#include "libtrace/sdk/trace/sampler.h"
 
 static uint8_t id_of(uint8_t *id, uint8_t first)
 {

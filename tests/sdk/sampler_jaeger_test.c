@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "libtrace/base/clock.h"
-#include "libtrace/sdk/sampler.h"
+#include "libtrace/sdk/trace/sampler.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;

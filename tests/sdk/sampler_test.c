@@ -5,8 +5,8 @@
 
 #include <math.h>
 
-#include "libtrace/sdk/sampler.h"
 #include "libtrace/sdk/stats.h"
+#include "libtrace/sdk/trace/sampler.h"
 
 static const uint8_t some_id[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 0x80, 0, 0, 0, 0, 0, 1};
 

@@ -7,7 +7,7 @@
 
 #include "libtrace/base/bytes.h"
 #include "libtrace/base/clock.h"
-#include "libtrace/sdk/strategy.h"
+#include "libtrace/sdk/trace/strategy.h"
 
 static enum tl_decision sample(struct strategy *strategy, const char *name, uint8_t first,
                                uint64_t now_ns)

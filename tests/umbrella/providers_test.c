@@ -9,7 +9,7 @@
 
 #include <throughline/config.h>
 
-#include "libtrace/sdk/propagate.h"
+#include "libtrace/sdk/context/propagate.h"
 #include "libtrace/sdk/say.h"
 #include "libtrace/sdk/stats.h"
 #include "libtrace/umbrella/environment.h"

@@ -101,7 +101,7 @@ struct tl_module_v1 {
                  char out_why[256]);
     // "yaml": reads a configuration file into nodes (throughline/config.h).
     int (*parse)(const char *text, size_t len, const char *name, void *builder, char out_why[256]);
-    // "prometheus": serves `text` over HTTP. See libtrace/sdk/module.h.
+    // "prometheus": serves `text` over HTTP. See libtrace/sdk/export/module.h.
     int (*serve)(const char *host, uint16_t port,
                  size_t (*text)(void *self, bool is_openmetrics, char **out_text), void *text_self,
                  void **out_server, uint16_t *out_port, char out_why[256]);
