@@ -172,7 +172,7 @@ struct tl_batch_options {
     uint64_t export_timeout_ms; // 30000
     size_t max_queue_records;   // 0: bytes alone bound the queue
     size_t max_batch_records;   // 512
-    size_t max_queue_bytes;     // 2 MiB: some 8000 spans of five attributes
+    size_t max_queue_bytes;     // 1 MiB: some 4000 spans of five attributes
 };
 
 // Takes the exporter. When memory is short, the processor does nothing but count what it loses.

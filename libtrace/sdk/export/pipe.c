@@ -192,7 +192,7 @@ static void defaults_fill(struct pipe *pipe)
     if (pipe->queued_max && batch->max_batch_records > pipe->queued_max)
         batch->max_batch_records = pipe->queued_max;
     if (!batch->max_queue_bytes)
-        batch->max_queue_bytes = 2 << 20;
+        batch->max_queue_bytes = 1 << 20;
 }
 
 static struct pipe *pipe_make(const struct pipe_plan *plan, bool is_shared)
