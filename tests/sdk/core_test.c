@@ -199,7 +199,8 @@ static void shutting_a_busy_exporter_down_keeps_its_deadline(void **state)
 // On one processor, so that one part of the ring takes it all.
 static void a_thread_that_stays_on_one_processor_has_the_whole_queue(void **state)
 {
-    struct set set = batch_set((struct tl_batch_options){.delay_ms = 100000});
+    struct set set =
+        batch_set((struct tl_batch_options){.delay_ms = 100000, .max_queue_bytes = 2 << 20});
     const uint64_t before = tl_dropped(TL_TRACES);
     cpu_set_t former, one;
 
