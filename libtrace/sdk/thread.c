@@ -61,6 +61,11 @@ static void first_use(void)
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
 
+void thread_forks_watch(void)
+{
+    pthread_once(&once, first_use);
+}
+
 struct thread *thread_make(void)
 {
     const int saved = errno;

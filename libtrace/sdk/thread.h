@@ -39,6 +39,11 @@ struct thread {
 // One word, so that the library can be opened with dlopen(3) wherever static TLS is scarce.
 extern _Thread_local struct thread *thread_block __attribute__((tls_model("initial-exec")));
 
+// Fork handlers take their locks in the opposite order of registration: who takes a lock while
+// holding one of its own sees to it that the other's handlers stand first. The order from the
+// lowest is thread, resource, task, pipe, meter.
+void thread_forks_watch(void);
+
 // Makes one; NULL without memory.
 struct thread *thread_make(void);
 

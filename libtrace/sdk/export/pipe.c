@@ -10,6 +10,7 @@
 #include "libtrace/sdk/export/hand_over.h"
 #include "libtrace/sdk/export/pipe_own.h"
 #include "libtrace/sdk/resource/process_context.h"
+#include "libtrace/sdk/resource/resource.h"
 #include "libtrace/sdk/thread.h"
 
 enum {
@@ -86,8 +87,16 @@ static void after_fork_child(void)
 
 static void first_use(void)
 {
+    thread_forks_watch();
+    resource_forks_watch();
+    task_forks_watch();
     hand_over_path_read();
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+void pipe_forks_watch(void)
+{
+    pthread_once(&once, first_use);
 }
 
 // One a processor, but none so small that the largest record never fits: what the queue may take

@@ -15,6 +15,9 @@
 
 struct pipe;
 
+// See thread.h.
+void pipe_forks_watch(void);
+
 struct pipe_plan {
     enum tl_signal signal;
     struct tl_exporter_v1 exporter; // taken, also on failure

@@ -96,6 +96,11 @@ static void watch(int fd)
         epoll_ctl(loop_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
+void task_forks_watch(void)
+{
+    pthread_once(&once, first_use);
+}
+
 struct task *task_new(const struct task_plan *plan)
 {
     const int saved = errno;

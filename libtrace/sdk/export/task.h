@@ -11,6 +11,9 @@
 
 struct task;
 
+// See thread.h.
+void task_forks_watch(void);
+
 struct task_plan {
     const char *name; // at most 15 bytes: the thread's name; lives as long as the task
     // Does what is due and returns when it wants to run next (CLOCK_MONOTONIC); UINT64_MAX: when

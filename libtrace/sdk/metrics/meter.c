@@ -3,6 +3,7 @@
 // child of a fork can let go of what other threads of its parent held.
 
 #include "libtrace/sdk/metrics/meter.h"
+#include "libtrace/sdk/export/pipe.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -73,6 +74,7 @@ static void after_fork_child(void)
 
 static void first_use(void)
 {
+    pipe_forks_watch();
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
     set_seed_draw();
 }

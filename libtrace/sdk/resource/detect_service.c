@@ -37,7 +37,13 @@ static void after_fork_child(void)
 
 static void first_use(void)
 {
+    thread_forks_watch();
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+void resource_forks_watch(void)
+{
+    pthread_once(&once, first_use);
 }
 
 static void lock_take(void)

@@ -15,6 +15,9 @@
 struct str resource_encoded(const struct tl_resource *resource);
 struct str resource_schema_url(const struct tl_resource *resource);
 
+// See thread.h.
+void resource_forks_watch(void);
+
 // What the environment says (umbrella): tl_resource_default gives it out. Takes the reference.
 void resource_default_set(struct tl_resource *resource);
 
