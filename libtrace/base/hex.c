@@ -38,8 +38,8 @@ bool hex_read(struct str text, uint8_t *out_bytes, size_t len)
             return false;
     }
     for (size_t i = 0; i < len; i++) {
-        out_bytes[i] =
-            (uint8_t)(digit_value(text.at[2 * i]) << 4 | digit_value(text.at[2 * i + 1]));
+        out_bytes[i] = (uint8_t)((unsigned)digit_value(text.at[2 * i]) << 4 |
+                                 (unsigned)digit_value(text.at[2 * i + 1]));
     }
     return true;
 }

@@ -123,8 +123,8 @@ static int scalar_take(void *self, struct str text, bool is_plain, struct str ta
     struct why why = {""};
     int failed = node_add(building, &node, out_why);
 
-    if (failed)
-        return failed;
+    if (failed || !node)
+        return failed ? failed : -ENOMEM;
     failed = substitute(text, building->by, &done, &why);
     if (!failed) {
         node->text = text_copy(building, bytes_str(&done));
@@ -147,8 +147,8 @@ static int open_take(void *self, bool is_map, char out_why[256])
     struct tl_config_node *node = NULL;
     const int failed = node_add(building, &node, out_why);
 
-    if (failed)
-        return failed;
+    if (failed || !node)
+        return failed ? failed : -ENOMEM;
     if (building->depth == CONFIG_DEPTH_MAX)
         return refuse(building, -E2BIG, out_why, "nested deeper than %d", CONFIG_DEPTH_MAX);
     node->kind = is_map ? TL_CONFIG_MAP : TL_CONFIG_LIST;

@@ -6,5 +6,5 @@
 #include <throughline/sdk.h>
 
 // Nothing below the level is formatted.
-void say_level_set(enum tl_severity level);
+void say_level_set(enum tl_severity severity);
 __attribute__((format(printf, 2, 3))) void say(enum tl_severity severity, const char *format, ...);

@@ -155,10 +155,12 @@ struct tl_meter_provider *tl_meter_provider_new(const struct tl_meter_provider_o
     if (provider) {
         all_add(provider);
         for (size_t i = 0; i < provider->reader_count; i++) {
-            if (provider->readers[i]->is_lazy)
-                atomic_store(&provider->readers[i]->is_asleep, true);
-            else
-                reader_start(provider->readers[i]);
+            struct tl_metric_reader *reader = provider->readers[i];
+
+            if (reader && reader->is_lazy)
+                atomic_store(&reader->is_asleep, true);
+            else if (reader)
+                reader_start(reader);
         }
     } else {
         tl_resource_unref(options->resource);

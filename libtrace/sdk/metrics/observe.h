@@ -48,7 +48,7 @@ void observe_operation(const struct observed_operation *operation);
 void observe_collection(const struct tl_metric_reader *reader, uint64_t took_ns, int result);
 
 // The provider goes: nothing is recorded with it any more.
-void observe_forget(const struct tl_meter_provider *provider);
+void observe_forget(const struct tl_meter_provider *gone);
 
 // After a fork, in the child: nobody else records.
 void observe_forked(void);

@@ -214,9 +214,8 @@ void stream_observe(struct stream *stream, union number value,
     pthread_mutex_lock(stream->lock);
     series = stream_series(stream, set, count);
     sum.bits = atomic_load(&series->value);
-    if (!atomic_load(&series->is_touched))
-        sum = value;
-    else if (stream->cell == CELL_LAST || !(stream->is_filtered || series == stream->overflow))
+    if (!atomic_load(&series->is_touched) || stream->cell == CELL_LAST ||
+        !(stream->is_filtered || series == stream->overflow))
         sum = value;
     else if (stream->is_double)
         sum.real += value.real;
@@ -426,7 +425,8 @@ bool stream_is(const struct stream *stream, const struct stream_plan *plan)
         !str_equal(stream->name, str_of(plan->name)) ||
         !str_equal(stream->description, str_of(plan->description)) ||
         stream->has_reservoir != (plan->reservoir != NULL) ||
-        (plan->reservoir && memcmp(plan->reservoir, &stream->reservoir, sizeof stream->reservoir)))
+        (plan->reservoir &&
+         memcmp(plan->reservoir, &stream->reservoir, sizeof stream->reservoir) != 0))
         return false;
     if (stream->filter.has_keep != filter->has_keep ||
         !keys_are(stream->filter.keep, stream->filter.keep_count, filter->keep,
