@@ -38,3 +38,11 @@ static inline uint64_t clock_after_ms(uint64_t from_ns, uint64_t wait_ms)
 {
     return from_ns + (wait_ms < WAIT_MS_MAX ? wait_ms : WAIT_MS_MAX) * NS_PER_MS;
 }
+
+// Milliseconds until a deadline of clock_mono_ns; 0 when it has passed.
+static inline uint64_t clock_left_ms(uint64_t deadline_ns)
+{
+    const uint64_t now_ns = clock_mono_ns();
+
+    return deadline_ns > now_ns ? (deadline_ns - now_ns) / NS_PER_MS : 0;
+}

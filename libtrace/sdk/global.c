@@ -156,20 +156,15 @@ void tl_logger_provider_global_set(struct tl_logger_provider *provider)
     atomic_store(&loggers, provider);
 }
 
-static uint64_t left_ms(uint64_t deadline_ns)
-{
-    const uint64_t now = clock_mono_ns();
-
-    return deadline_ns > now ? (deadline_ns - now) / NS_PER_MS : 0;
-}
-
 int tl_flush(uint64_t timeout_ms)
 {
     const uint64_t deadline_ns = clock_after_ms(clock_mono_ns(), timeout_ms);
     const int traces = tl_tracer_provider_flush(atomic_load(&own_tracers), timeout_ms);
-    const int logs = tl_logger_provider_flush(atomic_load(&own_loggers), left_ms(deadline_ns));
+    const int logs =
+        tl_logger_provider_flush(atomic_load(&own_loggers), clock_left_ms(deadline_ns));
     // Last: they tell what became of the others.
-    const int metrics = tl_meter_provider_flush(atomic_load(&own_meters), left_ms(deadline_ns));
+    const int metrics =
+        tl_meter_provider_flush(atomic_load(&own_meters), clock_left_ms(deadline_ns));
 
     return traces ? traces : logs ? logs : metrics;
 }
@@ -178,8 +173,10 @@ int tl_shutdown(uint64_t timeout_ms)
 {
     const uint64_t deadline_ns = clock_after_ms(clock_mono_ns(), timeout_ms);
     const int traces = tl_tracer_provider_shutdown(atomic_load(&own_tracers), timeout_ms);
-    const int logs = tl_logger_provider_shutdown(atomic_load(&own_loggers), left_ms(deadline_ns));
-    const int metrics = tl_meter_provider_shutdown(atomic_load(&own_meters), left_ms(deadline_ns));
+    const int logs =
+        tl_logger_provider_shutdown(atomic_load(&own_loggers), clock_left_ms(deadline_ns));
+    const int metrics =
+        tl_meter_provider_shutdown(atomic_load(&own_meters), clock_left_ms(deadline_ns));
 
     return traces ? traces : logs ? logs : metrics;
 }

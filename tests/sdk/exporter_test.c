@@ -412,11 +412,11 @@ static void null_is_taken(void **state)
     assert_int_equal(tl_exporter_otlp_http(NULL, NULL, NULL), -EINVAL);
 }
 
-static int stub_exporter(const struct tl_otlp_options *options, struct tl_exporter_v1 *out_exporter,
-                         char out_why[256])
+static int added_exporter(const struct tl_otlp_options *options,
+                          struct tl_exporter_v1 *out_exporter, char out_why[256])
 {
     (void)options;
-    *out_exporter = (struct tl_exporter_v1){.size = sizeof *out_exporter, .type = "stub"};
+    *out_exporter = (struct tl_exporter_v1){.size = sizeof *out_exporter, .type = "added"};
     out_why[0] = '\0';
     return 0;
 }
@@ -424,7 +424,7 @@ static int stub_exporter(const struct tl_otlp_options *options, struct tl_export
 static void a_module_that_was_added_is_found_first(void **state)
 {
     static const struct tl_module_v1 module = {
-        .size = sizeof module, .name = "http", .otlp_exporter = stub_exporter};
+        .size = sizeof module, .name = "http", .otlp_exporter = added_exporter};
     struct tl_exporter_v1 exporter;
     struct why why = {""};
     char text[256] = "";
@@ -436,7 +436,7 @@ static void a_module_that_was_added_is_found_first(void **state)
     tl_module_add(&module);
     assert_ptr_equal(module_find("http", NULL), &module);
     assert_int_equal(tl_exporter_otlp_http(NULL, &exporter, NULL), 0);
-    assert_string_equal(exporter.type, "stub");
+    assert_string_equal(exporter.type, "added");
     assert_int_equal(tl_exporter_otlp_http(NULL, &exporter, text), 0);
 }
 

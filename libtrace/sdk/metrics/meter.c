@@ -330,9 +330,7 @@ int tl_meter_provider_flush(struct tl_meter_provider *provider, uint64_t timeout
     if (!provider)
         return 0;
     for (size_t i = 0; i < provider->reader_count; i++) {
-        const uint64_t now_ns = clock_mono_ns();
-        const uint64_t left_ms = deadline_ns > now_ns ? (deadline_ns - now_ns) / NS_PER_MS : 0;
-        const int failed = reader_flush(provider->readers[i], left_ms);
+        const int failed = reader_flush(provider->readers[i], clock_left_ms(deadline_ns));
 
         result = result ? result : failed;
     }
@@ -351,9 +349,7 @@ int tl_meter_provider_shutdown(struct tl_meter_provider *provider, uint64_t time
     if (atomic_exchange(&provider->is_shut, true))
         return -EALREADY;
     for (size_t i = 0; i < provider->reader_count; i++) {
-        const uint64_t now_ns = clock_mono_ns();
-        const uint64_t left_ms = deadline_ns > now_ns ? (deadline_ns - now_ns) / NS_PER_MS : 0;
-        const int failed = reader_shutdown(provider->readers[i], left_ms);
+        const int failed = reader_shutdown(provider->readers[i], clock_left_ms(deadline_ns));
 
         result = result ? result : failed;
     }

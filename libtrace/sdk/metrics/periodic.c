@@ -241,13 +241,6 @@ static void periodic_start(void *self)
     task_start(periodic->task, periodic->due_ns);
 }
 
-static uint64_t left_ms(uint64_t deadline_ns)
-{
-    const uint64_t now_ns = clock_mono_ns();
-
-    return deadline_ns > now_ns ? (deadline_ns - now_ns) / NS_PER_MS : 0;
-}
-
 static int periodic_flush(void *self, uint64_t timeout_ms)
 {
     struct periodic *periodic = self;
@@ -261,7 +254,7 @@ static int periodic_flush(void *self, uint64_t timeout_ms)
         waiting_drain(periodic, deadline_ns);
     result = collect_and_send(periodic, deadline_ns);
     if (periodic->exporter.flush)
-        flushed = periodic->exporter.flush(periodic->exporter.self, left_ms(deadline_ns));
+        flushed = periodic->exporter.flush(periodic->exporter.self, clock_left_ms(deadline_ns));
     turn_end(&periodic->turn);
     return result ? result : flushed;
 }
@@ -281,7 +274,7 @@ static int periodic_shutdown(void *self, uint64_t timeout_ms)
         waiting_drain(periodic, deadline_ns);
     result = collect_and_send(periodic, deadline_ns);
     if (periodic->exporter.shutdown)
-        stopped = periodic->exporter.shutdown(periodic->exporter.self, left_ms(deadline_ns));
+        stopped = periodic->exporter.shutdown(periodic->exporter.self, clock_left_ms(deadline_ns));
     turn_end(&periodic->turn);
     return result ? result : stopped;
 }

@@ -161,13 +161,6 @@ bool tl_tracer_enabled(const struct tl_tracer *tracer)
            sampler_may_record(tracer->provider->sampler);
 }
 
-static uint64_t left_ms(uint64_t deadline_ns)
-{
-    const uint64_t now = clock_mono_ns();
-
-    return deadline_ns > now ? (deadline_ns - now) / NS_PER_MS : 0;
-}
-
 int tl_tracer_provider_flush(struct tl_tracer_provider *provider, uint64_t timeout_ms)
 {
     const uint64_t deadline_ns = clock_after_ms(clock_mono_ns(), timeout_ms);
@@ -176,7 +169,7 @@ int tl_tracer_provider_flush(struct tl_tracer_provider *provider, uint64_t timeo
     for (size_t i = 0; provider && i < provider->processor_count; i++) {
         const struct tl_span_processor *processor = &provider->processors[i];
         const int failed =
-            processor->flush ? processor->flush(processor->self, left_ms(deadline_ns)) : 0;
+            processor->flush ? processor->flush(processor->self, clock_left_ms(deadline_ns)) : 0;
 
         result = result ? result : failed;
     }
@@ -194,8 +187,9 @@ int tl_tracer_provider_shutdown(struct tl_tracer_provider *provider, uint64_t ti
         return -EALREADY;
     for (size_t i = 0; i < provider->processor_count; i++) {
         const struct tl_span_processor *processor = &provider->processors[i];
-        const int failed =
-            processor->shutdown ? processor->shutdown(processor->self, left_ms(deadline_ns)) : 0;
+        const int failed = processor->shutdown
+                               ? processor->shutdown(processor->self, clock_left_ms(deadline_ns))
+                               : 0;
 
         result = result ? result : failed;
     }
