@@ -376,6 +376,10 @@ uint64_t pipe_run(void *self, uint64_t now_ns, bool may_wait)
     }
     if (flights_due(pipe) < due_ns)
         due_ns = flights_due(pipe);
+    // Wanted out, and not even taken yet: memory was short for a moment.
+    if (is_flushing && !pipe->is_shared && flights_in(pipe, FLIGHT_FREE) == FLIGHTS &&
+        !is_empty(pipe) && now_ns + 50 * NS_PER_MS < due_ns)
+        due_ns = now_ns + 50 * NS_PER_MS;
     if (flights_in(pipe, FLIGHT_SENT) && now_ns + 50 * NS_PER_MS < due_ns)
         due_ns = now_ns + 50 * NS_PER_MS;
     pthread_mutex_unlock(&pipe->run_lock);
